@@ -1,0 +1,91 @@
+"""What a job may say, in the order it may say it: Queued* Loading* (Step | Decoding)* then one ending.
+
+Events are frozen, picklable and carry no tensors: pictures are PIL images. `LASTING` events are kept for
+late subscribers; consecutive `Queued`, `Loading` and `Step` events coalesce (the latest wins).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from PIL import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Waiting for the engine; `position` is 1 for the next job to run."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """A model is being loaded; `fraction` in [0, 1], or None when it cannot be known."""
+
+    what: str
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Step `index` of `total` is done (index counts from 1).
+
+    `preview` shows the predicted clean picture at latent size (all pictures of a batch side by side), or
+    is None when this step's preview was skipped. `seconds` is the time since the first step began.
+    """
+
+    index: int
+    total: int
+    preview: Image.Image | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """The last step is done and the latents are being turned into pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The job's results.
+
+    Attributes:
+        images: The pictures, RGB or RGBA.
+        seeds: One seed per picture: picture i made alone with seeds[i] is the same picture.
+        seconds: Wall time of the run, loading excluded.
+        facts: What makes the run repeatable: model id and checksum, device, dtype, library versions.
+        notes: Plain sentences for the artist ("The prompt was understood as ...").
+        records: Gallery ids, filled in by the recorder before the event is announced.
+        extras: Results that are not pictures (a token grid, counts); JSON-able values or numpy arrays.
+    """
+
+    images: tuple[Image.Image, ...]
+    seeds: tuple[int, ...]
+    seconds: float
+    facts: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
+    extras: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The job ended with an error: what happened, and what to do."""
+
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The job was stopped after step `at_step` (0: before the first)."""
+
+    at_step: int = 0
+
+
+Event: TypeAlias = Queued | Loading | Step | Decoding | Finished | Failed | Cancelled
+Ending: TypeAlias = Finished | Failed | Cancelled
+
+ENDINGS = (Finished, Failed, Cancelled)
+COALESCING = (Queued, Loading, Step)

@@ -1,0 +1,251 @@
+"""What a user may ask: frozen, validated, JSON in and out; each request is its own recipe.
+
+Every bound, default, title and help text is declared here once; sliders, command-line flags, API docs and
+messages derive from it through `field_spec`. Pictures are referred to by content hash (`PictureRef`),
+never by path. `parse` turns untrusted values into a request or raises `InvalidRequest` in plain words.
+"""
+
+from __future__ import annotations
+
+import secrets
+import unicodedata
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from studio.errors import InvalidRequest, UnknownName
+
+RECIPE_VERSION: Literal[1] = 1
+MAX_SEED = 2**32 - 1
+MAX_PROMPT = 2000
+
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def clean_text(text: str) -> tuple[str, int]:
+    """Return `text` in NFC without control, bidi-override and surrogate characters, and how many were removed."""
+    kept = [c for c in text if c in "\n\t" or (unicodedata.category(c) not in ("Cc", "Cs") and c not in _BIDI_CONTROLS)]
+    return unicodedata.normalize("NFC", "".join(kept)).strip(), len(text) - len(kept)
+
+
+def random_seed() -> int:
+    """Return a fresh seed in [0, MAX_SEED]."""
+    return secrets.randbelow(MAX_SEED + 1)
+
+
+def _prompt_text(value: Any) -> Any:
+    return clean_text(value)[0] if isinstance(value, str) else value
+
+
+def _seed(value: Any) -> Any:
+    """Empty and -1 mean "draw one": the drawn seed becomes part of the recipe."""
+    if value is None or (isinstance(value, str) and value.strip() in ("", "-1")) or value == -1:
+        return random_seed()
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+Prompt = Annotated[str, BeforeValidator(_prompt_text)]
+PictureRef = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the picture's PNG bytes")]
+Seed = Annotated[int, BeforeValidator(_seed)]
+
+
+class Request(BaseModel):
+    """Base of all requests; `version` is the recipe version, so that stored recipes can be migrated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    version: Literal[1] = RECIPE_VERSION
+
+    def with_changes(self, **changes: Any) -> Request:
+        """Return a validated copy with `changes`; raises InvalidRequest."""
+        return parse({**self.model_dump(), **changes})
+
+
+class Sampled(Request):
+    """The settings every denoising run shares."""
+
+    prompt: Prompt = Field(min_length=1, max_length=MAX_PROMPT, title="Prompt", description="What you want to see")
+    negative_prompt: Prompt = Field("", max_length=MAX_PROMPT, title="Negative prompt", description="What to keep out")
+    model: str = Field("", max_length=200, title="Model", description="Empty: the studio's default model")
+    steps: int = Field(20, ge=1, le=150, title="Steps", description="More steps: finer, slower")
+    guidance_scale: float = Field(
+        4.0, ge=1, le=30, title="Guidance scale", description="How closely to follow the prompt; 1 is off"
+    )
+    scheduler: str = Field("dpmpp_2m", max_length=40, title="Scheduler", description="How noise is taken away")
+    seed: Seed = Field(
+        default_factory=random_seed,
+        ge=0,
+        le=MAX_SEED,
+        title="Seed",
+        description="Same seed, same picture; empty: a new one",
+    )
+    batch: int = Field(1, ge=1, le=16, title="Pictures", description="Picture i of a batch uses seed + i")
+
+
+class TextToImage(Sampled):
+    """Prompt to picture."""
+
+    kind: Literal["text_to_image"] = "text_to_image"
+    width: int = Field(256, ge=64, le=2048, multiple_of=8, title="Width", description="In pixels")
+    height: int = Field(256, ge=64, le=2048, multiple_of=8, title="Height", description="In pixels")
+
+
+class Stylize(Sampled):
+    """Give a content picture a style, by words or by reference pictures."""
+
+    kind: Literal["stylize"] = "stylize"
+    prompt: Prompt = Field("", max_length=MAX_PROMPT, title="Style words", description="The style to aim for")
+    content: PictureRef
+    references: tuple[PictureRef, ...] = Field((), max_length=8, title="Style pictures")
+    reference_weights: tuple[float, ...] = Field((), max_length=8, title="Weights")
+    methods: tuple[str, ...] = Field(
+        ("tokens",), min_length=1, max_length=3, title="Method", description="One method, or a chain of them"
+    )
+    strength: float = Field(0.6, ge=0, le=1, title="Style strength", description="0 keeps the content, 1 is all style")
+    structure: float = Field(0.5, ge=0, le=1, title="Structure", description="How firmly the content's shapes are kept")
+    keep_colours: bool = Field(False, title="Keep content colours")
+
+
+class Inpaint(Sampled):
+    """Repaint the masked part of a picture, or extend it."""
+
+    kind: Literal["inpaint"] = "inpaint"
+    prompt: Prompt = Field("", max_length=MAX_PROMPT, title="Prompt", description="What the painted part should show")
+    source: PictureRef
+    mask: PictureRef
+    method: str = Field("diffusion", max_length=40, title="Method", description="How the part is filled")
+    strength: float = Field(1.0, ge=0, le=1, title="Denoising strength", description="1 ignores what was there")
+    area: Literal["masked", "whole"] = Field(
+        "masked", title="Area", description="Work on the masked part only, or on all"
+    )
+    padding: int = Field(32, ge=0, le=512, title="Padding", description="Surroundings the model sees, in pixels")
+    grow: int = Field(4, ge=-64, le=64, title="Grow mask", description="Pixels; negative shrinks")
+    feather: int = Field(8, ge=0, le=128, title="Feather", description="Soft edge, in pixels")
+    prefill: Literal["original", "blur", "telea", "navier_stokes", "colour", "noise"] = Field(
+        "original", title="Pre-fill", description="What the model starts from in the masked part"
+    )
+    soft: bool = Field(False, title="Soft mask", description="Grey in the mask is a strength per pixel")
+    extend: tuple[int, int, int, int] = Field(
+        (0, 0, 0, 0), title="Extend", description="Left, top, right, bottom, in pixels"
+    )
+
+
+class Reconstruct(Request):
+    """A picture through a VQGAN: picture to codes to picture."""
+
+    kind: Literal["reconstruct"] = "reconstruct"
+    model: str = Field("", max_length=200, title="Model")
+    source: PictureRef
+
+
+class EditTokens(Request):
+    """Operations on a picture's token map, replayed in order."""
+
+    kind: Literal["edit_tokens"] = "edit_tokens"
+    model: str = Field("", max_length=200, title="Model")
+    source: PictureRef | None = None
+    tokens: str = Field("", max_length=400_000, title="Token map", description="The start map as a share string")
+    operations: tuple[dict[str, Any], ...] = Field((), max_length=10_000, title="Operations")
+
+
+class Fork(Request):
+    """Go on from step `step` of an earlier run with some settings changed."""
+
+    kind: Literal["fork"] = "fork"
+    parent: str = Field(max_length=64, title="Job")
+    step: int = Field(ge=0, le=150, title="From step")
+    changes: dict[str, Any] = Field(default_factory=dict, title="Changes")
+
+
+AnyRequest: TypeAlias = TextToImage | Stylize | Inpaint | Reconstruct | EditTokens | Fork
+KINDS: dict[str, type[Request]] = {t.model_fields["kind"].default: t for t in get_args(AnyRequest)}
+
+
+def parse(values: dict[str, Any]) -> Request:
+    """Return the request that `values` (with a "kind") describe.
+
+    Raises:
+        UnknownName: The kind does not exist.
+        InvalidRequest: A value is missing, out of bounds or of the wrong type; says which, and the range.
+    """
+    kind = str(values.get("kind", ""))
+    if kind not in KINDS:
+        raise UnknownName("kind of request", kind, KINDS, field="kind")
+    try:
+        return KINDS[kind].model_validate(values)
+    except ValidationError as error:
+        raise explain(error, KINDS[kind]) from error
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """One field's declaration, for a slider, a flag or a message."""
+
+    name: str
+    title: str
+    help: str
+    type: Any
+    default: Any
+    minimum: float | None
+    maximum: float | None
+    step: float | None
+
+    WHOLE: ClassVar[str] = "a whole number"
+
+    def range_text(self) -> str:
+        """Describe what is allowed: "a multiple of 8 between 64 and 2048"."""
+        if self.type is int or self.type is Seed:
+            noun = f"a multiple of {self.step:g}" if self.step and self.step > 1 else self.WHOLE
+        else:
+            noun = "a number"
+        if self.minimum is None or self.maximum is None:
+            return noun
+        return f"{noun} between {self.minimum:.12g} and {self.maximum:.12g}"
+
+
+def field_spec(request: type[Request], name: str) -> FieldSpec:
+    """Return the declaration of field `name` of `request`; raises KeyError for an unknown field."""
+    info: FieldInfo = request.model_fields[name]
+    limits = {type(m).__name__: m for m in info.metadata}
+    minimum, maximum = getattr(limits.get("Ge"), "ge", None), getattr(limits.get("Le"), "le", None)
+    multiple = getattr(limits.get("MultipleOf"), "multiple_of", None)
+    whole = info.annotation is int
+    return FieldSpec(
+        name=name,
+        title=info.title or name.replace("_", " ").capitalize(),
+        help=info.description or "",
+        type=info.annotation,
+        default=None if info.is_required() or info.default_factory else info.default,
+        minimum=minimum,
+        maximum=maximum,
+        step=multiple or (1 if whole else 0.1 if info.annotation is float and (maximum or 0) > 1 else 0.01),
+    )
+
+
+def explain(error: ValidationError, request: type[Request]) -> InvalidRequest:
+    """Turn pydantic's first complaint into one plain sentence with the value and the allowed range."""
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    value = repr(first.get("input"))[:60]
+    if first["type"] == "extra_forbidden":
+        return UnknownName("setting", name, request.model_fields, field=name)
+    if name not in request.model_fields:
+        return InvalidRequest(f"{first['msg']}.", field=name)
+    spec = field_spec(request, name)
+    if first["type"] == "missing":
+        return InvalidRequest(f"{spec.title} is missing.", spec.help, field=name)
+    if first["type"] == "string_too_short":
+        return InvalidRequest(
+            f"{spec.title} is empty.", "Write a few words for what you want to see: a red apple, 3d style.", field=name
+        )
+    if first["type"] == "string_too_long":
+        length, limit = len(first["input"]), first["ctx"]["max_length"]
+        return InvalidRequest(
+            f"{spec.title} is too long ({length:,} of {limit:,} characters).", "Shorten it.", field=name
+        )
+    if spec.type in (int, float):
+        return InvalidRequest(f"{spec.title} must be {spec.range_text()}, not {value}.", field=name)
+    return InvalidRequest(f"{spec.title} cannot be {value}: {first['msg'].lower()}.", field=name)

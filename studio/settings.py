@@ -1,0 +1,102 @@
+"""The studio's settings: defaults < TOML file < environment (STUDIO_*) < command line, frozen once made."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_data_path
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from studio.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseModel):
+    """Every tunable of an installation; `help` of the command line comes from the descriptions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("tessera-studio", appauthor=False),
+        description="Gallery, settings and caches",
+    )
+    model_folders: tuple[Path, ...] = Field((), description="More folders to look for models in")
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(7860, ge=0, le=65535, description="Port to listen on; 0 picks a free one")
+    share: bool = Field(False, description="Make a public link for guests")
+    browser: bool = Field(True, description="Open the page in a browser")
+    device: str = Field("auto", description='"auto", "cpu", "cuda", "cuda:1", "mps"')
+    dtype: str = Field("auto", pattern="^(auto|float32|bfloat16|float16)$", description="Weights' precision")
+    memory_gb: float = Field(0, ge=0, le=4096, description="Memory for models; 0: half of what the device has")
+    queue_size: int = Field(64, ge=1, le=10_000, description="Jobs that may wait in all")
+    queue_per_session: int = Field(16, ge=1, le=1000, description="Jobs that one session may have waiting")
+    preview_seconds: float = Field(0.08, ge=0, le=10, description="Least time between two live previews")
+
+    @property
+    def gallery_dir(self) -> Path:
+        """Where pictures and their index live."""
+        return self.data_dir / "gallery"
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where things live that can be made again."""
+        return self.data_dir / "cache"
+
+    @property
+    def checkpoint_folders(self) -> tuple[Path, ...]:
+        """Folders to scan for models: the shipped ones first."""
+        return (ROOT / "checkpoints", self.data_dir / "models", *self.model_folders)
+
+
+def load_settings(
+    overrides: Mapping[str, Any] | None = None, *, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """Return the settings in force.
+
+    Args:
+        overrides: Values from the command line; None values are ignored.
+        environment: Stands in for os.environ in tests.
+
+    Raises:
+        SettingsError: A file that is not TOML, an unknown name, or a value out of bounds; says where it came from.
+    """
+    environment = os.environ if environment is None else environment
+    given = {k: v for k, v in (overrides or {}).items() if v is not None}
+    from_environment: dict[str, Any] = {
+        name: environment[f"STUDIO_{name.upper()}"]
+        for name in Settings.model_fields
+        if f"STUDIO_{name.upper()}" in environment
+    }
+    if "model_folders" in from_environment:
+        from_environment["model_folders"] = tuple(from_environment["model_folders"].split(os.pathsep))
+    data_dir = Path(given.get("data_dir") or from_environment.get("data_dir") or Settings().data_dir)
+    path = data_dir / "settings.toml"
+    merged = {**_read(path), **from_environment, **given}
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        source = (
+            "the command line" if name in given else f"STUDIO_{name.upper()}" if name in from_environment else str(path)
+        )
+        raise SettingsError(
+            f'The setting "{name}" cannot be {first.get("input")!r} (from {source}): {first["msg"].lower()}.',
+            f"Settings are: {', '.join(Settings.model_fields)}.",
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}.", "Mend or delete it.") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
