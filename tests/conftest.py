@@ -1,0 +1,20 @@
+"""Shared set-up: one torch thread per test process, and nothing written outside the test's own folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+
+@pytest.fixture(autouse=True)
+def own_data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Point the studio at an empty data directory, so that no test sees or changes the user's own."""
+    folder = tmp_path / "data"
+    monkeypatch.setenv("STUDIO_DATA_DIR", str(folder))
+    return folder

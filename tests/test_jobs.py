@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from PIL import Image
+
+from studio.errors import GalleryError, InvalidRequest, ModelError, QueueFull
+from studio.events import Cancelled, Event, Failed, Finished, Loading, Queued, Step
+from studio.jobs import Job, JobRunner
+from studio.requests import Request, TextToImage
+
+
+class Gate:
+    """A run whose steps are let through one by one, so that no test depends on time."""
+
+    def __init__(self, *, is_open: bool = False) -> None:
+        self.order: list[str] = []
+        self.steps_run = 0
+        self._tickets = threading.Semaphore(1_000_000 if is_open else 0)
+
+    def let(self, steps: int) -> None:
+        self._tickets.release(steps)
+
+    def run(self, request: Request, should_stop: Callable[[], bool]) -> Iterator[Event]:
+        assert isinstance(request, TextToImage)
+        self.order.append(request.prompt)
+        for index in range(1, request.steps + 1):
+            if should_stop():
+                yield Cancelled(at_step=index - 1)
+                return
+            assert self._tickets.acquire(timeout=20)
+            self.steps_run += 1
+            yield Step(index, request.steps, Image.new("RGB", (2, 2), (index, 0, 0)))
+        yield Finished((), (request.seed,), 0.0)
+
+
+def keep(job: Job, finished: Finished) -> Finished:
+    return finished
+
+
+def ask(prompt: str = "a", steps: int = 3) -> TextToImage:
+    return TextToImage(prompt=prompt, seed=1, steps=steps)
+
+
+def test_one_session_with_eight_jobs_does_not_hold_up_another() -> None:
+    gate = Gate()
+    with JobRunner(gate.run, keep) as runner:
+        mine = [runner.submit(ask(f"A{i}"), owner="A") for i in range(8)]
+        yours = runner.submit(ask("B"), owner="B")
+        gate.let(1000)
+        for job in [*mine, yours]:
+            assert isinstance(job.result(timeout_seconds=20), Finished)
+    assert gate.order.index("B") <= 1, gate.order
+
+
+def test_a_cancelled_running_job_stops_before_its_next_step() -> None:
+    gate = Gate()
+    with JobRunner(gate.run, keep) as runner:
+        job = runner.submit(ask(steps=100), owner="A")
+        gate.let(2)
+        for event in job.events(timeout_seconds=20):
+            if isinstance(event, Step) and event.index == 2:
+                job.cancel()
+                gate.let(1)
+        assert isinstance(job.ending, Cancelled)
+        assert gate.steps_run <= 3
+
+
+def test_a_cancelled_waiting_job_ends_at_once_and_never_runs() -> None:
+    gate = Gate()
+    with JobRunner(gate.run, keep) as runner:
+        first, second = (runner.submit(ask(name), owner="A") for name in ("first", "second"))
+        second.cancel()
+        assert second.ending == Cancelled(at_step=0)
+        gate.let(1000)
+        assert isinstance(first.result(timeout_seconds=20), Finished)
+    assert gate.order == ["first"]
+
+
+def test_a_late_watcher_gets_the_lasting_events_and_the_last_step() -> None:
+    job = Job(ask(), owner="A", withdraw=lambda _: False)
+    for event in (Queued(2), Queued(1), Loading("model"), Step(1, 3), Step(2, 3), Finished((), (1,), 0.0)):
+        job.publish(event)
+    assert [type(e) for e in job.events(timeout_seconds=1)] == [Queued, Loading, Step, Finished]
+    assert [e for e in job.events(timeout_seconds=1) if isinstance(e, Step)] == [Step(2, 3)]
+
+
+def test_a_step_without_a_preview_keeps_the_last_one() -> None:
+    job = Job(ask(), owner="A", withdraw=lambda _: False)
+    picture = Image.new("RGB", (1, 1))
+    job.publish(Step(1, 3, picture))
+    job.publish(Step(2, 3))
+    job.publish(Cancelled(2))
+    steps = [e for e in job.events(timeout_seconds=1) if isinstance(e, Step)]
+    assert steps == [Step(2, 3, picture)]
+
+
+def test_nothing_follows_an_ending() -> None:
+    job = Job(ask(), owner="A", withdraw=lambda _: False)
+    job.publish(Cancelled(1))
+    job.publish(Step(2, 3))
+    assert list(job.events(timeout_seconds=1)) == [Cancelled(1)]
+
+
+def test_async_watchers_see_what_threads_see() -> None:
+    gate = Gate(is_open=True)
+    with JobRunner(gate.run, keep) as runner:
+        job = runner.submit(ask(steps=5), owner="A")
+
+        async def watch() -> list[Event]:
+            return [event async for event in job.stream()]
+
+        seen = asyncio.run(asyncio.wait_for(watch(), 20))
+    assert isinstance(seen[-1], Finished)
+    assert [e.index for e in seen if isinstance(e, Step)][-1] == 5
+
+
+def test_another_session_can_neither_find_nor_tell_a_job() -> None:
+    gate = Gate(is_open=True)
+    with JobRunner(gate.run, keep) as runner:
+        job = runner.submit(ask(), owner="A")
+        with pytest.raises(InvalidRequest) as foreign:
+            runner.find(job.id, owner="B")
+        with pytest.raises(InvalidRequest) as missing:
+            runner.find("nonsense", owner="B")
+        assert str(foreign.value) == str(missing.value)
+        assert runner.find(job.id, owner="A") is job
+        assert runner.active("B") == []
+
+
+def test_the_queue_says_how_long_it_is_when_it_is_full() -> None:
+    gate = Gate()
+    with JobRunner(gate.run, keep, queue_size=3, queue_per_session=2) as runner:
+        runner.submit(ask("running"), owner="A")
+        while not gate.order:
+            pass
+        runner.submit(ask(), owner="A")
+        runner.submit(ask(), owner="A")
+        with pytest.raises(QueueFull, match="You already have 2 jobs waiting"):
+            runner.submit(ask(), owner="A")
+        runner.submit(ask(), owner="B")
+        with pytest.raises(QueueFull, match="busy \\(3 jobs waiting\\)"):
+            runner.submit(ask(), owner="C")
+        gate.let(1000)
+
+
+def test_a_studio_error_becomes_failed_with_its_hint() -> None:
+    def run(request: Request, should_stop: Callable[[], bool]) -> Iterator[Event]:
+        raise ModelError("The file is damaged.", "Get it again.")
+        yield
+
+    with JobRunner(run, keep) as runner:
+        assert runner.submit(ask(), owner="A").result(timeout_seconds=20) == Failed(
+            "The file is damaged.", "Get it again."
+        )
+
+
+def test_any_other_error_is_logged_and_names_the_job_and_the_next_one_runs(caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate(is_open=True)
+
+    def run(request: Request, should_stop: Callable[[], bool]) -> Iterator[Event]:
+        if isinstance(request, TextToImage) and request.prompt == "bad":
+            raise ZeroDivisionError("secret path")
+        yield from gate.run(request, should_stop)
+
+    with JobRunner(run, keep) as runner, caplog.at_level(logging.ERROR):
+        bad, good = runner.submit(ask("bad"), owner="A"), runner.submit(ask("good"), owner="A")
+        ending = bad.result(timeout_seconds=20)
+        assert isinstance(ending, Failed)
+        assert bad.id in ending.message
+        assert "secret path" not in f"{ending.message} {ending.hint}"
+        assert isinstance(good.result(timeout_seconds=20), Finished)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_results_are_recorded_before_they_are_announced_and_a_full_disk_is_said() -> None:
+    gate = Gate(is_open=True)
+
+    def record(job: Job, finished: Finished) -> Finished:
+        raise GalleryError("The disk is full (0 MB left).", "Delete some files.")
+
+    with JobRunner(gate.run, record) as runner:
+        job = runner.submit(ask(), owner="A")
+        assert job.result(timeout_seconds=20) == Failed("The disk is full (0 MB left).", "Delete some files.")
+
+
+def test_closing_ends_what_runs_and_what_waits() -> None:
+    gate = Gate()
+    runner = JobRunner(gate.run, keep)
+    runner.start()
+    jobs = [runner.submit(ask(steps=50), owner="A") for _ in range(3)]
+    gate.let(1)
+    closing = threading.Thread(target=runner.close)
+    closing.start()
+    gate.let(1)
+    closing.join(20)
+    assert not closing.is_alive()
+    assert all(isinstance(job.ending, Cancelled) for job in jobs)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Queued(1),
+        Loading("x", 0.5),
+        Step(1, 2, Image.new("RGB", (2, 2))),
+        Finished((), (1,), 1.0),
+        Failed("a"),
+        Cancelled(1),
+    ],
+)
+def test_events_can_travel_to_another_process(event: Event) -> None:
+    copy = pickle.loads(pickle.dumps(event))
+    assert type(copy) is type(event)
+    assert isinstance(event, Step) or copy == event
