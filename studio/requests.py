@@ -51,6 +51,7 @@ def _seed(value: Any) -> Any:
 Prompt = Annotated[str, BeforeValidator(_prompt_text)]
 PictureRef = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the picture's PNG bytes")]
 Seed = Annotated[int, BeforeValidator(_seed)]
+Extension = Annotated[int, Field(ge=0, le=2048)]
 
 
 class Request(BaseModel):
@@ -94,28 +95,45 @@ class TextToImage(Sampled):
 
 
 class Stylize(Sampled):
-    """Give a content picture a style, by words or by reference pictures."""
+    """Give a content picture a style, by words or by reference pictures.
+
+    A chain hands each method's result to the next. `reference_weights` is empty (all alike) or has one
+    weight per reference.
+    """
 
     kind: Literal["stylize"] = "stylize"
     prompt: Prompt = Field("", max_length=MAX_PROMPT, title="Style words", description="The style to aim for")
     content: PictureRef
     references: tuple[PictureRef, ...] = Field((), max_length=8, title="Style pictures")
-    reference_weights: tuple[float, ...] = Field((), max_length=8, title="Weights")
+    reference_weights: tuple[Annotated[float, Field(ge=0, le=100)], ...] = Field((), max_length=8, title="Weights")
     methods: tuple[str, ...] = Field(
         ("tokens",), min_length=1, max_length=3, title="Method", description="One method, or a chain of them"
     )
     strength: float = Field(0.6, ge=0, le=1, title="Style strength", description="0 keeps the content, 1 is all style")
     structure: float = Field(0.5, ge=0, le=1, title="Structure", description="How firmly the content's shapes are kept")
-    keep_colours: bool = Field(False, title="Keep content colours")
+    keep_colours: bool = Field(
+        False, title="Keep content colours", description="Take brush and texture, leave the colours"
+    )
+    size: int = Field(
+        0,
+        ge=0,
+        le=2048,
+        multiple_of=8,
+        title="Working size",
+        description="Longer side, in pixels, the method works at; 0 chooses what suits it",
+    )
 
 
 class Inpaint(Sampled):
-    """Repaint the masked part of a picture, or extend it."""
+    """Repaint the masked part of a picture, or extend it.
+
+    White in the mask is what to paint. With `extend` the mask may be left out.
+    """
 
     kind: Literal["inpaint"] = "inpaint"
     prompt: Prompt = Field("", max_length=MAX_PROMPT, title="Prompt", description="What the painted part should show")
     source: PictureRef
-    mask: PictureRef
+    mask: PictureRef | None = Field(None, title="Mask", description="White is what to paint")
     method: str = Field("diffusion", max_length=40, title="Method", description="How the part is filled")
     strength: float = Field(1.0, ge=0, le=1, title="Denoising strength", description="1 ignores what was there")
     area: Literal["masked", "whole"] = Field(
@@ -123,13 +141,25 @@ class Inpaint(Sampled):
     )
     padding: int = Field(32, ge=0, le=512, title="Padding", description="Surroundings the model sees, in pixels")
     grow: int = Field(4, ge=-64, le=64, title="Grow mask", description="Pixels; negative shrinks")
-    feather: int = Field(8, ge=0, le=128, title="Feather", description="Soft edge, in pixels")
+    feather: int = Field(8, ge=0, le=128, title="Feather", description="Soft edge around the mask, in pixels")
     prefill: Literal["original", "blur", "telea", "navier_stokes", "colour", "noise"] = Field(
         "original", title="Pre-fill", description="What the model starts from in the masked part"
     )
+    fill_colour: str = Field(
+        "#808080", pattern=r"^#[0-9a-fA-F]{6}$", title="Fill colour", description="For the flat-colour pre-fill"
+    )
     soft: bool = Field(False, title="Soft mask", description="Grey in the mask is a strength per pixel")
-    extend: tuple[int, int, int, int] = Field(
+    match_colours: bool = Field(True, title="Match colours", description="Fit the painted part to its surroundings")
+    extend: tuple[Extension, Extension, Extension, Extension] = Field(
         (0, 0, 0, 0), title="Extend", description="Left, top, right, bottom, in pixels"
+    )
+    size: int = Field(
+        0,
+        ge=0,
+        le=2048,
+        multiple_of=8,
+        title="Working size",
+        description="Side, in pixels, the model works at; 0 is the model's own",
     )
 
 
