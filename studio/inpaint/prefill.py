@@ -69,6 +69,10 @@ def repair(picture: Array, hole: Array, *, method: int = cv2.INPAINT_TELEA, radi
     """
     if hole.all():
         return picture.copy()
+    if min(hole.shape) < 3:  # OpenCV reads past the end of such thin pictures
+        around = ((1, 1), (1, 1))
+        padded = repair(np.pad(picture, (*around, (0, 0)), "edge"), np.pad(hole, around, "edge"), method=method)
+        return padded[1:-1, 1:-1]
     return cv2.inpaint(picture, hole.astype(np.uint8), radius, method)
 
 
