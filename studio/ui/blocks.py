@@ -1,0 +1,41 @@
+"""The page put together: the header, and one `gr.Tab` for each of `TABS`."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from studio.ui import components
+from studio.ui.api import add_api
+from studio.ui.sends import Sends
+from studio.ui.session import Sessions
+from studio.ui.studio import Studio
+from studio.ui.tabs import create
+from studio.ui.tabs.tab import Page, Tab
+from studio.ui.texts import text
+
+TITLE = "Tessera Studio"
+TABS: tuple[Tab, ...] = (create.TAB,)
+_FILES_KEPT_SECONDS = 3600
+
+
+def build_page(studio: Studio, sessions: Sessions | None = None, *, tabs: tuple[Tab, ...] = TABS) -> gr.Blocks:
+    """Return the page of `studio`; nothing is loaded or started.
+
+    Args:
+        sessions: Tells browsers apart; by default with the key in the data directory.
+        tabs: The tabs to show, in order.
+    """
+    sessions = sessions or Sessions.in_folder(studio.settings.data_dir)
+    sends = Sends({tab.id: tab.title for tab in tabs if tab.receives})
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, delete_cache=(600, _FILES_KEPT_SECONDS), fill_width=True
+    ) as blocks:
+        page = Page(studio, sessions, blocks, sends)
+        components.header()
+        with gr.Tabs(elem_id="tabs") as bar:
+            for tab in tabs:
+                with gr.Tab(text(tab.title), id=tab.id, elem_id=f"tab-{tab.id}"):
+                    tab.build(page)
+        sends.connect(bar)
+        add_api(page)
+    return blocks

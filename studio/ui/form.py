@@ -1,0 +1,88 @@
+"""Controls derived from a request's fields, and the way from their values to a request and back.
+
+Bounds, defaults, titles and help come from `requests.field_spec`, so the page offers exactly what the
+engine accepts. Values travel by field name, never by position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from studio.errors import InvalidRequest
+from studio.requests import Request, field_spec, parse
+from studio.ui.texts import text
+
+
+class Form:
+    """The controls of one kind of request, by field name.
+
+    Args:
+        request: The request type the controls are for.
+    """
+
+    def __init__(self, request: type[Request]) -> None:
+        self.request = request
+        self.controls: dict[str, Component] = {}
+
+    def slider(self, name: str, *, maximum: float | None = None, value: float | None = None, **look: Any) -> gr.Slider:
+        """Add a slider with the field's bounds; `maximum` narrows it to what is sensible on a page."""
+        spec = field_spec(self.request, name)
+        assert spec.minimum is not None and spec.maximum is not None, f"{name} has no bounds"
+        return self._add(
+            name,
+            gr.Slider(
+                spec.minimum,
+                min(maximum, spec.maximum) if maximum else spec.maximum,
+                value=spec.default if value is None else value,
+                step=spec.step,
+                **self._words(name),
+                **look,
+            ),
+        )
+
+    def textbox(self, name: str, **look: Any) -> gr.Textbox:
+        """Add a text field; its length is checked by the request, which says what is wrong with it."""
+        return self._add(name, gr.Textbox(**{**self._words(name), **look}))
+
+    def dropdown(self, name: str, choices: Sequence[tuple[str, str]], **look: Any) -> gr.Dropdown:
+        """Add a choice between (title, value) pairs."""
+        return self._add(name, gr.Dropdown(list(choices), **{**self._words(name), **look}))
+
+    def number(self, name: str, **look: Any) -> gr.Number:
+        """Add a field for a whole number that may be left empty."""
+        return self._add(name, gr.Number(precision=0, **{**self._words(name), "value": None, **look}))
+
+    def add(self, name: str, control: Component) -> Component:
+        """Add a control made by the tab itself."""
+        return self._add(name, control)
+
+    @property
+    def outputs(self) -> list[Component]:
+        """The controls, in the order of `fill`'s values."""
+        return list(self.controls.values())
+
+    def read(self, values: dict[str, Any]) -> Request:
+        """Return the request the controls describe; raises InvalidRequest in plain words."""
+        kind = self.request.model_fields["kind"].default
+        return parse({"kind": kind, **{name: values[name] for name in self.controls if values[name] is not None}})
+
+    def fill(self, recipe: dict[str, Any]) -> list[Any]:
+        """Return a value for every control from a stored recipe; unknown or damaged fields stay as they are."""
+        try:
+            request = parse({k: v for k, v in recipe.items() if k in self.request.model_fields})
+        except InvalidRequest:
+            return [gr.skip()] * len(self.controls)
+        known = type(request).model_fields
+        return [getattr(request, name) if name in known else gr.skip() for name in self.controls]
+
+    def _words(self, name: str) -> dict[str, Any]:
+        return {"label": text(f"field_{name}"), "info": text(f"help_{name}")}
+
+    def _add(self, name: str, control: Any) -> Any:
+        assert name in self.request.model_fields, f"{self.request.__name__} has no field {name}"
+        self.controls[name] = control
+        return control

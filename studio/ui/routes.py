@@ -1,0 +1,69 @@
+"""The page's own routes: pictures by gallery id, the engine's status, and the page's scripts and texts.
+
+A picture is found by its id and handed out only to whom it belongs; the client never names a path. What is
+missing and what is somebody else's get the same 404.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+
+from studio.errors import GalleryError
+from studio.ui import static_files
+from studio.ui.session import Sessions
+from studio.ui.studio import Studio
+from studio.ui.texts import script
+
+_FOREVER = {"cache-control": "private, max-age=31536000, immutable"}
+_NEVER = {"cache-control": "no-store"}
+
+
+def router(studio: Studio, sessions: Sessions) -> APIRouter:
+    """Return the routes of `studio`, all under /studio/."""
+    routes = APIRouter(prefix="/studio")
+
+    def find(which: Callable[..., Any], record: str, request: Request) -> Path | None:
+        try:
+            return Path(which(record, owner=studio.sees(sessions.of(request))))
+        except GalleryError:
+            return None
+
+    @routes.get("/pictures/{record}.png")
+    def picture(record: str, request: Request) -> Response:
+        """The gallery's own PNG with the recipe inside; `?download` saves it instead of showing it."""
+        path = find(studio.gallery.path, record, request)
+        return _file(path, "image/png", f"tessera-{record}.png" if "download" in request.query_params else None)
+
+    @routes.get("/thumbnails/{record}")
+    def thumbnail(record: str, request: Request) -> Response:
+        path = find(studio.gallery.thumbnail, record, request)
+        return _file(path, None, None)
+
+    @routes.get("/status")
+    def status() -> Response:
+        now = studio.status()
+        return JSONResponse({"busy_with": now.busy_with, "notice": now.notice}, headers=_NEVER)
+
+    @routes.get("/texts.js")
+    def texts() -> Response:
+        return Response(script(), media_type="text/javascript", headers={"cache-control": "no-cache"})
+
+    @routes.get("/static/{name:path}")
+    def static(name: str) -> Response:
+        path = static_files.find(name)
+        if path is None:
+            return PlainTextResponse("There is no such file.", 404)
+        return FileResponse(path, media_type=static_files.TYPES[path.suffix], headers={"cache-control": "no-cache"})
+
+    return routes
+
+
+def _file(path: Path | None, media_type: str | None, download: str | None) -> Response:
+    if path is None or not path.is_file():
+        return PlainTextResponse("There is no such picture.", 404, headers=_NEVER)
+    return FileResponse(path, media_type=media_type, filename=download, headers=_FOREVER)

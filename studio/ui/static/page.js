@@ -1,0 +1,103 @@
+// What every part of the page shares: its language, its keys, and the small pieces (header, chips, notice).
+"use strict";
+window.tessera = window.tessera || {};
+
+(() => {
+  const language = (navigator.language || "en").toLowerCase().startsWith("zh") ? "zh" : "en";
+
+  /** The text `key` in the reader's language, with {name} filled in from `values`. */
+  tessera.say = (key, values = {}) =>
+    (tessera.texts[language][key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+
+  /** A new element with a class, text and properties. */
+  tessera.make = (tag, className = "", text = "", properties = {}) => {
+    const made = Object.assign(document.createElement(tag), properties);
+    if (className) made.className = className;
+    if (text) made.textContent = text;
+    return made;
+  };
+
+  const setDark = (dark) => document.body.classList.toggle("dark", dark);
+  const stored = localStorage.getItem("tessera-look");
+  if (stored) setDark(stored === "dark");
+
+  tessera.header = (element) => {
+    const button = element.querySelector(".studio-theme");
+    const status = element.querySelector(".studio-status");
+    const notice = element.querySelector(".studio-notice");
+    const label = () => {
+      const dark = document.body.classList.contains("dark");
+      button.textContent = dark ? "☀" : "☾";
+      button.title = tessera.say(dark ? "light" : "dark");
+      button.setAttribute("aria-label", button.title);
+    };
+    button.addEventListener("click", () => {
+      setDark(!document.body.classList.contains("dark"));
+      localStorage.setItem("tessera-look", document.body.classList.contains("dark") ? "dark" : "light");
+      label();
+    });
+    if (stored) setDark(stored === "dark");
+    label();
+
+    const ask = async () => {
+      let pause = 10000;
+      try {
+        const answer = await (await fetch("/studio/status")).json();
+        status.textContent = answer.busy_with || tessera.say("ready");
+        status.dataset.busy = answer.busy_with ? "yes" : "no";
+        notice.textContent = answer.notice;
+        notice.hidden = !answer.notice;
+        if (answer.busy_with) pause = 700;
+      } catch {
+        status.textContent = "";
+        notice.textContent = tessera.say("connection_lost");
+        notice.hidden = false;
+        pause = 2000;
+      }
+      setTimeout(ask, document.hidden ? Math.max(pause, 10000) : pause);
+    };
+    ask();
+  };
+
+  tessera.chips = (element, props, trigger, watch) => {
+    const draw = () => {
+      const { title, words } = props.value ?? { title: "", words: [] };
+      const row = tessera.make("div", "chips");
+      if (words.length) row.append(tessera.make("span", "chips-title", tessera.say(title)));
+      for (const word of words) {
+        const chip = tessera.make("button", "chip", word, { type: "button" });
+        chip.addEventListener("click", () => trigger("choose", { word }));
+        row.append(chip);
+      }
+      element.replaceChildren(row);
+    };
+    watch("value", draw);
+    draw();
+  };
+
+  tessera.notice = (element, props, _trigger, watch) => {
+    const draw = () => {
+      element.replaceChildren();
+      if (!props.value) return;
+      const box = tessera.make("div", "notice", "", { role: "alert" });
+      box.append(tessera.make("strong", "", props.value.message), tessera.make("p", "", props.value.hint));
+      element.append(box);
+    };
+    watch("value", draw);
+    draw();
+  };
+
+  const shown = (selector) => [...document.querySelectorAll(selector)].find((it) => it.offsetParent && !it.disabled);
+
+  document.addEventListener("keydown", (event) => {
+    if (event.isComposing || document.querySelector("dialog[open]")) return;
+    const button =
+      event.key === "Enter" && (event.ctrlKey || event.metaKey) ? shown("button.key-generate")
+      : event.key === "Escape" ? shown("button.key-stop")
+      : null;
+    if (button) {
+      event.preventDefault();
+      button.click();
+    }
+  }, true);
+})();

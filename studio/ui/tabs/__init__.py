@@ -1,0 +1,1 @@
+"""One file per tab; `studio.ui.blocks.TABS` puts them in order."""
