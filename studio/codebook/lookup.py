@@ -1,0 +1,57 @@
+"""Nearest codebook vectors, exactly and in little memory.
+
+argmin_k |z - e_k|^2 = argmin_k (|e_k|^2 - 2 z.e_k): one `addmm` per chunk of rows, in fp32, because rounding to
+half precision flips near ties. |z|^2 never changes the winner and is left out.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+ROWS_PER_CHUNK = 1024
+
+
+class TwoNearest(NamedTuple):
+    """The nearest and second nearest code of each vector, with Euclidean distances; all (n,)."""
+
+    codes: Tensor
+    distance: Tensor
+    second: Tensor
+    second_distance: Tensor
+
+
+class Codebook:
+    """A (K, d) codebook in fp32 with its squared norms computed once."""
+
+    def __init__(self, vectors: Tensor) -> None:
+        self.vectors = vectors.detach().float().contiguous()  # (K, d)
+        self._transposed = self.vectors.t().contiguous()  # (d, K)
+        self._squares = self.vectors.square().sum(1)  # (K,)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def nearest(self, z: Tensor) -> Tensor:
+        """Return the index of the nearest code of each row of `z` (n, d) as (n,) int64."""
+        return torch.cat([self._scores(rows).argmin(1) for rows in z.float().split(ROWS_PER_CHUNK)])
+
+    def two_nearest(self, z: Tensor) -> TwoNearest:
+        """Return the two nearest codes of each row of `z` (n, d); with K = 1 the second is the first."""
+        z = z.float()
+        found = []
+        for rows in z.split(ROWS_PER_CHUNK):
+            scores = self._scores(rows)  # (rows, K)
+            first = scores.argmin(1)
+            if len(self) > 1:
+                scores.scatter_(1, first[:, None], float("inf"))
+            found.append((first, scores.argmin(1)))
+        first, second = (torch.cat(indices) for indices in zip(*found, strict=True))
+        # The distances are measured again: the scores lack |z|^2 and would cancel badly.
+        distance, second_distance = ((z - self.vectors[i]).norm(dim=1) for i in (first, second))
+        return TwoNearest(first, distance, second, second_distance)
+
+    def _scores(self, rows: Tensor) -> Tensor:
+        return torch.addmm(self._squares, rows, self._transposed, alpha=-2)  # (rows, K)
