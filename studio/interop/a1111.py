@@ -1,0 +1,108 @@
+"""The `parameters` text of AUTOMATIC1111's web UI: written as its readers expect, and read back.
+
+The form: the prompt; a line "Negative prompt: ..." unless empty; one line of "Key: value" pairs joined by
+", ". A value with a comma, newline or colon is a JSON string. The last line counts as pairs only when there
+are at least three. Source: `modules/processing.py` (create_infotext) and `modules/infotext_utils.py`
+(parse_generation_parameters, quote) of stable-diffusion-webui 1.10.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from studio import __version__
+from studio.requests import Request
+
+SCHEDULERS: dict[str, tuple[str, str]] = {
+    "ddim": ("DDIM", ""),
+    "euler": ("Euler", ""),
+    "euler_a": ("Euler a", ""),
+    "dpmpp_2m": ("DPM++ 2M", ""),
+    "dpmpp_2m_karras": ("DPM++ 2M", "Karras"),
+    "dpmpp_sde": ("DPM++ 2M SDE", ""),
+    "unipc": ("UniPC", ""),
+    "lcm": ("LCM", ""),
+}  # our name to A1111's (sampler, schedule type); a name that is not here is written as it is
+
+_PAIR = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+_MIN_PAIRS = 3
+_NEGATIVE = "Negative prompt:"
+
+
+@dataclass(frozen=True, slots=True)
+class Infotext:
+    """A `parameters` text taken apart: the two prompts, and the pairs with their values unquoted."""
+
+    prompt: str
+    negative_prompt: str
+    pairs: dict[str, str] = field(default_factory=dict)
+
+
+def a1111_parameters(request: Request, seed: int | None, facts: Mapping[str, Any]) -> str:
+    """Return the `parameters` text of one picture made by `request` with `seed`; "" for a request without steps.
+
+    Args:
+        request: Any request; only those that denoise have a text of this form.
+        seed: The seed of this very picture.
+        facts: The run's facts; "checksum" (or "model_checksum") gives the model hash.
+    """
+    values = request.model_dump()
+    if "steps" not in values:
+        return ""
+    sampler, schedule = SCHEDULERS.get(values["scheduler"], (values["scheduler"], ""))
+    checksum = str(facts.get("checksum") or facts.get("model_checksum") or "").removeprefix("sha256:")
+    model = str(facts.get("model") or values["model"])
+    size = facts.get("size") or [values.get("width"), values.get("height")]
+    pairs: dict[str, Any] = {
+        "Steps": values["steps"],
+        "Sampler": sampler,
+        "Schedule type": schedule or None,
+        "CFG scale": f"{values['guidance_scale']:g}",
+        "Seed": values["seed"] if seed is None else seed,
+        "Size": f"{size[0]}x{size[1]}" if all(isinstance(side, int) for side in size) else None,
+        "Model hash": checksum[:10] or None,
+        "Model": model or None,
+        "Denoising strength": f"{values['strength']:g}" if "strength" in values else None,
+        "Version": f"Tessera Studio {__version__}",
+    }
+    line = ", ".join(f"{key}: {quote(str(value))}" for key, value in pairs.items() if value is not None)
+    negative = f"\n{_NEGATIVE} {values['negative_prompt']}" if values["negative_prompt"] else ""
+    return f"{values['prompt']}{negative}\n{line}".strip()
+
+
+def parse_parameters(text: str) -> Infotext:
+    """Take a `parameters` text apart, as A1111's own reader does; any text is accepted as a prompt at worst."""
+    *lines, last = text.strip().split("\n")
+    found = _PAIR.findall(last)
+    if len(found) < _MIN_PAIRS:
+        lines, found = [*lines, last], []
+    prompt, negative = list[str](), list[str]()
+    target = prompt
+    for line in lines:
+        if line.strip().startswith(_NEGATIVE):
+            target, line = negative, line.strip()[len(_NEGATIVE) :]
+        target.append(line.strip())
+    return Infotext(
+        "\n".join(prompt).strip(), "\n".join(negative).strip(), {key.strip(): unquote(value) for key, value in found}
+    )
+
+
+def quote(value: str) -> str:
+    """Return `value` as a JSON string where it holds a comma, newline or colon."""
+    return json.dumps(value, ensure_ascii=False) if any(c in value for c in ",\n:") else value
+
+
+def unquote(value: str) -> str:
+    """Undo `quote`; a value that only looks quoted stays as it is."""
+    value = value.strip()
+    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+        return value
+    try:
+        decoded = json.loads(value)
+    except ValueError:
+        return value
+    return decoded if isinstance(decoded, str) else value
