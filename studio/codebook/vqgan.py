@@ -128,6 +128,11 @@ class Vqgan:
             margin=grid(found.second_distance - found.distance, np.float32),
         )
 
+    @torch.inference_mode()
+    def encode_vectors(self, picture: Image.Image) -> Tensor:
+        """Return the encoder's vectors (1, d, h, w) of `picture`, before the nearest codes are taken."""
+        return self._latents(as_rgb(picture))
+
     def token_map(self, codes: NDArray, size: tuple[int, int] | None = None, **measures: NDArray | None) -> TokenMap:
         """Return `codes` (h, w) as a map of this model; `size` (width, height) defaults to the full grid."""
         codes = np.asarray(codes)
