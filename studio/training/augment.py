@@ -23,8 +23,8 @@ from studio.training.layout import Layout, arrange
 from studio.training.pack import SIDE, Pack, Record
 
 HELD_OUT_PAIRS = 0.06  # share of the (colour, thing) pairs that are never drawn
-_FIXED_COLOUR = frozenset({"person", "hand", "family", "flag", "text"})
-_NOT_COUNTED = frozenset({"person", "family", "flag", "text", "symbol", "hand"})
+_FIXED_COLOUR = frozenset({"person", "hand", "family", "flag", "text", "sentence"})
+_NOT_COUNTED = frozenset({"person", "family", "flag", "text", "symbol", "hand", "sentence"})
 _NOT_MIRRORED = frozenset({"flag", "text", "symbol"})
 _SOLID = 0.93  # a picture this opaque brings its own background
 _CHANCE_MIRROR, _CHANCE_RECOLOUR, _CHANCE_SAY_COLOUR = 0.5, 0.3, 0.5

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,15 @@ Splitter = Callable[[Sequence[Candidate]], dict[str, str]]
 PROCESSES = 2
 _NEAR_BITS = 2  # difference hashes this close, and
 _NEAR_MEAN, _NEAR_MAX = 1.2, 30  # thumbnails this close (of 255) are the same picture
-_COLOURLESS = frozenset({"person", "hand", "family", "flag", "text"})
+_COLOURLESS = frozenset({"person", "hand", "family", "flag", "text", "sentence"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What a build kept and what it refused, with the reason for each refused file."""
+    """What a build kept and what it refused.
+
+    `duplicates` lists (id left out, id kept), `rejected` (id, reason).
+    """
 
     path: Path
     pictures: int
@@ -44,15 +47,15 @@ class Summary:
     by_split: dict[str, int]
     by_licence: dict[str, int]
     things: int
-    duplicates: int
-    rejected: tuple[tuple[str, str], ...] = field(default=())
+    duplicates: tuple[tuple[str, str], ...] = ()
+    rejected: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         styles = ", ".join(f"{style or 'no style'} {n}" for style, n in sorted(self.by_style.items()))
         held = sum(n for split, n in self.by_split.items() if split != "train")
         return (
             f"{self.path}: {self.pictures} pictures of {self.things} things, {self.bytes / 1e6:.1f} MB "
-            f"({styles}; {held} held out; {self.duplicates} duplicates and {len(self.rejected)} unusable left out)"
+            f"({styles}; {held} held out; {len(self.duplicates)} duplicates and {len(self.rejected)} unusable left out)"
         )
 
 
@@ -66,7 +69,13 @@ class _Drawn:
 
 
 def build_pack(
-    out: Path, candidates: Sequence[Candidate], *, split: Splitter, progress: Progress, processes: int = PROCESSES
+    out: Path,
+    candidates: Sequence[Candidate],
+    *,
+    split: Splitter,
+    progress: Progress,
+    processes: int = PROCESSES,
+    also_rejected: Sequence[tuple[str, str]] = (),
 ) -> Summary:
     """Rasterise candidates into a new pack.
 
@@ -75,7 +84,8 @@ def build_pack(
         candidates: What to draw; of two duplicates the first one is kept.
         split: Gives every kept candidate's id its split.
         progress: Called with a line of text every few hundred pictures.
-        processes: Rasterising processes.
+        processes: Rasterising processes; 1 works in this one.
+        also_rejected: What the caller refused already, for the summary.
 
     Raises:
         StudioError: Nothing usable was found, or `out` exists.
@@ -102,8 +112,8 @@ def build_pack(
         by_split=dict(Counter(record.split for record in records)),
         by_licence=dict(Counter(record.licence for record in records)),
         things=len({record.thing for record in records}),
-        duplicates=duplicates,
-        rejected=tuple(rejected),
+        duplicates=tuple(duplicates),
+        rejected=(*also_rejected, *rejected),
     )
 
 
@@ -118,19 +128,25 @@ _COPIED = ("id", "source", "thing", "names", "keywords", "style", "category", "w
 def _draw_all(
     candidates: Sequence[Candidate], progress: Progress, processes: int
 ) -> tuple[list[tuple[Candidate, _Drawn]], list[tuple[str, str]]]:
+    if processes > 1:
+        with ProcessPoolExecutor(processes, initializer=partial(cv2.setNumThreads, 1)) as pool:
+            results = pool.map(_draw, [candidate.drawing for candidate in candidates], chunksize=16)
+            return _sorted_out(candidates, results, progress)
+    return _sorted_out(candidates, (_draw(candidate.drawing) for candidate in candidates), progress)
+
+
+def _sorted_out(
+    candidates: Sequence[Candidate], results: Iterable[_Drawn | str], progress: Progress
+) -> tuple[list[tuple[Candidate, _Drawn]], list[tuple[str, str]]]:
     drawn: list[tuple[Candidate, _Drawn]] = []
     rejected: list[tuple[str, str]] = []
-    sources = [candidate.drawing for candidate in candidates]
-    with ProcessPoolExecutor(processes, initializer=partial(cv2.setNumThreads, 1)) as pool:
-        for number, (candidate, result) in enumerate(
-            zip(candidates, pool.map(_draw, sources, chunksize=16), strict=True), 1
-        ):
-            if isinstance(result, str):
-                rejected.append((candidate.id, result))
-            else:
-                drawn.append((candidate, result))
-            if number % 500 == 0 or number == len(candidates):
-                progress(f"drawn {number} of {len(candidates)} pictures, {len(rejected)} unusable")
+    for number, (candidate, result) in enumerate(zip(candidates, results, strict=True), 1):
+        if isinstance(result, str):
+            rejected.append((candidate.id, result))
+        else:
+            drawn.append((candidate, result))
+        if number % 500 == 0 or number == len(candidates):
+            progress(f"drawn {number} of {len(candidates)} pictures, {len(rejected)} unusable")
     return drawn, rejected
 
 
@@ -153,21 +169,27 @@ def _draw(source: str | Path) -> _Drawn | str:
     )
 
 
-def _without_duplicates(drawn: list[tuple[Candidate, _Drawn]]) -> tuple[list[tuple[Candidate, _Drawn]], int]:
+def _without_duplicates(
+    drawn: list[tuple[Candidate, _Drawn]],
+) -> tuple[list[tuple[Candidate, _Drawn]], list[tuple[str, str]]]:
     """Keep the first of every group of near-identical pictures of one style (dHash, then thumbnails).
 
     The limits are tight: a neutral and a slightly smiling face differ by 1.4 on average and 49 at most.
     """
     hashes = np.array([picture.hash for _, picture in drawn], np.uint64)
+    kept_hashes = np.empty_like(hashes)
     kept: list[int] = []
-    kept_hashes = np.empty(len(drawn), np.uint64)
+    duplicates: list[tuple[str, str]] = []
     for i, (candidate, picture) in enumerate(drawn):
         close = np.flatnonzero(np.bitwise_count(kept_hashes[: len(kept)] ^ hashes[i]) <= _NEAR_BITS)
         others = (drawn[kept[int(j)]] for j in close)
-        if not any(other.style == candidate.style and _is_same(seen, picture) for other, seen in others):
+        same = (c.id for c, seen in others if c.style == candidate.style and _is_same(seen, picture))
+        if (first := next(same, None)) is None:
             kept_hashes[len(kept)] = hashes[i]
             kept.append(i)
-    return [drawn[i] for i in kept], len(drawn) - len(kept)
+        else:
+            duplicates.append((candidate.id, first))
+    return [drawn[i] for i in kept], duplicates
 
 
 def _is_same(one: _Drawn, other: _Drawn) -> bool:

@@ -33,6 +33,7 @@ STYLE_PHRASES = {
     "poster": ("poster style",), "clipart": ("clipart style", "clipart"), "photo": ("photo", "photo style"),
 }  # fmt: skip
 _PROPER = re.compile(r"^(mount |statue of liberty|tokyo tower|santa claus|mrs\. claus|japan$|tux$)")
+_DETERMINED = re.compile(r"^(?:an?|the|my|our|two|three|four|some|many) ")
 _UNIQUE = frozenset({"sun", "milky way", "statue of liberty", "eiffel tower"})
 _SPLIT_HEAD = re.compile(r" (?=(?:with|of|in|on|from|and|without|behind|wearing|eating|holding|over|at) )")
 _VOWEL_SOUND = re.compile(r"^(?:[aeio]|u(?!ni|s[ea]|r[iu]|k|ti)|hour|honest|heir|x-ray|mri|suv\b)")
@@ -60,8 +61,13 @@ def clean_keywords(tags: Iterable[str], names: Sequence[str]) -> tuple[str, ...]
 
 
 def with_article(noun: str, *, adjectives: Sequence[str] = ()) -> str:
-    """Put the right article before a noun phrase: "an orange", "a red apple", "scissors", "the sun"."""
+    """Put the right article before a noun phrase: "an orange", "a red apple", "scissors", "the sun".
+
+    What has a determiner already, or is a whole sentence, stays as it is.
+    """
     phrase = " ".join([*adjectives, noun])
+    if _DETERMINED.match(noun) or (len(noun.split()) > 9 and not adjectives):
+        return phrase
     if _PROPER.match(noun) and not adjectives:
         return phrase
     if noun in _UNIQUE and not adjectives:

@@ -64,15 +64,6 @@ class Emojibase:
         return {key: entry for key, entry in self._flat("en")}
 
     @cached_property
-    def locale_names(self) -> dict[str, dict[str, str]]:
-        """Name in each of the other languages by normalised code points."""
-        found: dict[str, dict[str, str]] = {}
-        for locale in LOCALES:
-            for key, entry in self._flat(locale):
-                found.setdefault(key, {})[locale] = entry["label"]
-        return found
-
-    @cached_property
     def shortcodes(self) -> dict[str, list[str]]:
         """Everyday English names ("car", "coffee") by normalised code points."""
         found: dict[str, list[str]] = {}
@@ -100,6 +91,20 @@ class Emojibase:
         for code, name in unicode_names.items():
             found[_join(name)] = normalise_code(code)
         return found
+
+    def plain_entries(self, locale: str) -> dict[str, dict[str, Any]]:
+        """Entries of one language without skin tones, by normalised code points."""
+        return {key: entry for key, entry in self._flat(locale) if not TONES.keys() & set(key.split("-"))}
+
+    def category_of(self, entry: Mapping[str, Any]) -> str | None:
+        """Return the category a picture of this entry is sampled under, or None for a component."""
+        subgroup = self.subgroups.get(entry.get("subgroup", -1), "")
+        category = _SUBGROUPS.get(subgroup, _GROUPS.get(entry["group"]))
+        if category == "person" and re.search(r"\b(kiss|couple|holding hands|family)\b", entry["label"]):
+            return "family"
+        if subgroup == "time" and not re.search(r"o’clock|thirty", entry["label"]):
+            return "object"
+        return category
 
     def _flat(self, locale: str) -> Iterator[tuple[str, dict[str, Any]]]:
         for entry in json.loads((self.folder / locale / "data.json").read_text(encoding="utf-8")):
@@ -177,7 +182,7 @@ def _named(emoji_set: EmojiSet, code: str, drawing: str | Path, emojibase: Emoji
     entry = emojibase.entries.get(code)
     if entry is None or "group" not in entry or entry["label"] in LEFT_OUT:
         return None
-    category = _category(entry, emojibase)
+    category = emojibase.category_of(entry)
     if category is None:
         return None
     tones = [TONES[part] for part in code.split("-") if part in TONES]
@@ -200,16 +205,6 @@ def _named(emoji_set: EmojiSet, code: str, drawing: str | Path, emojibase: Emoji
         weight=captions.CATEGORY_WEIGHTS[category] * (0.25 if tones else 1.0),
         licence=emoji_set.licence,
     )
-
-
-def _category(entry: Mapping[str, Any], emojibase: Emojibase) -> str | None:
-    subgroup = emojibase.subgroups.get(entry.get("subgroup", -1), "")
-    category = _SUBGROUPS.get(subgroup, _GROUPS.get(entry["group"]))
-    if category == "person" and re.search(r"\b(kiss|couple|holding hands|family)\b", entry["label"]):
-        return "family"
-    if subgroup == "time" and not re.search(r"o’clock|thirty", entry["label"]):
-        return "object"
-    return category
 
 
 def _join(name: str) -> str:
