@@ -1,0 +1,1 @@
+"""The studio's one canvas: painting masks over a picture, and painting codes into a token map."""
