@@ -9,7 +9,9 @@ The same request gives the same picture here, on the page and on the command lin
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
@@ -18,6 +20,7 @@ from studio.errors import InvalidRequest, StudioError
 from studio.events import Cancelled, Failed, Finished
 from studio.jobs import Job
 from studio.requests import TextToImage, parse
+from studio.ui.studio import ModelCard
 from studio.ui.tabs.tab import Page
 
 
@@ -27,7 +30,7 @@ def add_api(page: Page) -> None:
     async def generate(recipe: dict[str, Any], request: gr.Request) -> dict[str, Any]:
         """Run a text_to_image request; returns its pictures (PNG, base64), seeds, seconds and facts."""
         try:
-            asked = parse({"kind": "text_to_image", **recipe})
+            asked = parse(complete(recipe, page.studio.models()))
             if not isinstance(asked, TextToImage):
                 raise InvalidRequest(f"/generate makes pictures from prompts, not {asked.model_dump()['kind']!r}.")
             job = page.studio.runner.submit(asked, owner=page.owner(request))
@@ -36,6 +39,17 @@ def add_api(page: Page) -> None:
             raise gr.Error(str(error), print_exception=False) from error
 
     gr.api(generate, api_name="generate", concurrency_limit=None)
+
+
+def complete(recipe: dict[str, Any], cards: Sequence[ModelCard]) -> dict[str, Any]:
+    """Return `recipe` with its model's own size and standard settings where it says nothing."""
+    wanted = recipe.get("model", "")
+    card = next((card for card in cards if wanted in ("", card.id)), None)
+    if card is None:
+        return {"kind": "text_to_image", **recipe}  # the engine says which models there are
+    standard = card.qualities.get("standard") or next(iter(card.qualities.values()))
+    width, height = card.sizes[0]
+    return {"kind": "text_to_image", "model": card.id, "width": width, "height": height, **asdict(standard), **recipe}
 
 
 async def _answer(page: Page, job: Job, request: gr.Request) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from studio.ui.api import add_api
 from studio.ui.sends import Sends
 from studio.ui.session import Sessions
 from studio.ui.studio import Studio
-from studio.ui.tabs import create
+from studio.ui.tabs import create, gallery
 from studio.ui.tabs.tab import Page, Tab
 from studio.ui.texts import text
 
 TITLE = "Tessera Studio"
-TABS: tuple[Tab, ...] = (create.TAB,)
+TABS: tuple[Tab, ...] = (create.TAB, gallery.TAB)
 _FILES_KEPT_SECONDS = 3600
 
 
@@ -34,8 +34,8 @@ def build_page(studio: Studio, sessions: Sessions | None = None, *, tabs: tuple[
         components.header()
         with gr.Tabs(elem_id="tabs") as bar:
             for tab in tabs:
-                with gr.Tab(text(tab.title), id=tab.id, elem_id=f"tab-{tab.id}"):
+                with gr.Tab(text(tab.title), id=tab.id, elem_id=f"tab-{tab.id}") as page.tabs[tab.id]:
                     tab.build(page)
-        sends.connect(bar)
+        sends.connect(bar, recipe_of=page.recipe)
         add_api(page)
     return blocks

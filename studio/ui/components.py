@@ -29,7 +29,7 @@ def piece(draw: str, value: Any, *, scripts: Sequence[str] = (), markup: str = "
         look: Further arguments of gr.HTML; `events` names the events that the script may trigger.
     """
     events = look.pop("events", ())
-    head = f'<script src="{TEXTS_ROUTE}"></script>' + static_files.script_tags("static/page.js", *scripts)
+    head = f'<script src="{TEXTS_ROUTE}"></script>' + static_files.script_tags("page/page.js", *scripts)
     listed = f"/* events: {', '.join(repr(name) for name in events)} */ " if events else ""
     return gr.HTML(
         value,
@@ -45,7 +45,7 @@ def header() -> gr.HTML:
     """Return the bar at the top: logo, name, what the engine is doing, light or dark."""
     markup = f"""
 <header class="studio-header">
-  <span class="studio-logo">{static_files.read("static/logo.svg")}</span>
+  <span class="studio-logo">{static_files.read("page/logo.svg")}</span>
   <h1>Tessera <span>Studio</span></h1>
   <span class="studio-status" role="status" aria-live="polite"></span>
   <button class="studio-theme" type="button"></button>
@@ -59,8 +59,8 @@ def stage(elem_id: str) -> gr.HTML:
     return piece(
         "stage",
         dict(IDLE),
-        scripts=["static/stage.js"],
-        markup=static_files.read("static/stage.html"),
+        scripts=["page/stage.js"],
+        markup=static_files.read("page/stage.html"),
         elem_id=elem_id,
         elem_classes=["stage-block"],
         events=["choose"],

@@ -52,10 +52,6 @@ class Form:
         """Add a choice between (title, value) pairs."""
         return self._add(name, gr.Dropdown(list(choices), **{**self._words(name), **look}))
 
-    def number(self, name: str, **look: Any) -> gr.Number:
-        """Add a field for a whole number that may be left empty."""
-        return self._add(name, gr.Number(precision=0, **{**self._words(name), "value": None, **look}))
-
     def add(self, name: str, control: Component) -> Component:
         """Add a control made by the tab itself."""
         return self._add(name, control)
@@ -77,7 +73,12 @@ class Form:
         except InvalidRequest:
             return [gr.skip()] * len(self.controls)
         known = type(request).model_fields
-        return [getattr(request, name) if name in known else gr.skip() for name in self.controls]
+        return [
+            gr.skip() if name not in known
+            else str(getattr(request, name)) if isinstance(control, gr.Textbox)
+            else getattr(request, name)
+            for name, control in self.controls.items()
+        ]  # fmt: skip
 
     def _words(self, name: str) -> dict[str, Any]:
         return {"label": text(f"field_{name}"), "info": text(f"help_{name}")}

@@ -1,17 +1,21 @@
-"""How a picture gets from one tab to another: "send to ..." buttons for the tabs that take pictures.
+"""How tabs hand things on: pictures to the tabs that take pictures, settings to the tab they came from.
 
 Tabs are built one after the other, so a button may exist before its target: `connect` ties them at the end.
 """
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from studio.errors import StudioError
 from studio.ui.texts import text
+
+_QUIET: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,13 @@ class _Target:
     title: str
     take: Callable[..., Any] | None = None
     outputs: Sequence[Any] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipes:
+    tab: str
+    fill: Callable[[dict[str, Any]], list[Any]]
+    outputs: Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,8 @@ class Sends:
     def __init__(self, receivers: dict[str, str]) -> None:
         self._targets = {tab: _Target(title) for tab, title in receivers.items()}
         self._offers: list[_Offer] = []
+        self._recipes: dict[str, _Recipes] = {}
+        self._reusers: list[tuple[gr.Button, gr.components.Component]] = []
 
     def buttons(self, picture: gr.components.Component, *, source: str) -> list[gr.Button]:
         """Lay out one button for every tab but `source` that takes pictures.
@@ -63,37 +76,64 @@ class Sends:
         """
         self._targets[tab] = _Target(self._targets[tab].title, take, outputs)
 
-    def connect(self, tabs: gr.Tabs) -> None:
-        """Tie every button to its target; called once, when all tabs are built."""
+    def reuse_button(self, picture: gr.components.Component, title: Any, **look: Any) -> gr.Button:
+        """Lay out a button that opens the tab a picture was made in, with the picture's settings."""
+        button = gr.Button(title, size="sm", min_width=80, **look)
+        self._reusers.append((button, picture))
+        return button
+
+    def receive_recipes(self, kind: str, *, tab: str, fill: Callable[..., list[Any]], outputs: Sequence[Any]) -> None:
+        """Say that tab `tab` makes requests of `kind`: `fill(recipe)` returns values for `outputs`."""
+        self._recipes[kind] = _Recipes(tab, fill, outputs)
+
+    def connect(self, tabs: gr.Tabs, *, recipe_of: Callable[[str, gr.Request], dict[str, Any]]) -> None:
+        """Tie every button to its target; called once, when all tabs are built.
+
+        Args:
+            recipe_of: Returns the request behind a picture; raises StudioError.
+        """
         for offer in self._offers:
             target = self._targets[offer.to]
             if target.take is None:
                 raise RuntimeError(f"tab {offer.to!r} receives pictures but never called Sends.receive")
-            offer.button.click(
-                _taker(target.take, tab=offer.to, outputs=len(target.outputs)),
-                inputs=[offer.picture],
-                outputs=[tabs, *target.outputs],
-                show_progress="hidden",
-                concurrency_limit=None,
-                api_visibility="private",
-            )
+            outputs = [tabs, *target.outputs]
+            offer.button.click(_taker(target, offer.to), inputs=[offer.picture], outputs=outputs, **_QUIET)
+        fields = [output for recipes in self._recipes.values() for output in recipes.outputs]
+        for button, picture in self._reusers:
+            button.click(self._reuser(recipe_of, tabs), inputs=[picture], outputs=[tabs, *fields], **_QUIET)
+
+    def _reuser(self, recipe_of: Callable[[str, gr.Request], dict[str, Any]], tabs: gr.Tabs) -> Callable[..., Any]:
+        def reuse(picture: Any, request: gr.Request) -> dict[Any, Any]:
+            try:
+                recipe = recipe_of(picture_id(picture), request)
+            except StudioError as error:
+                gr.Warning(html.escape(str(error)))
+                return {tabs: gr.skip()}
+            recipes = self._recipes.get(recipe.get("kind", ""))
+            if recipes is None:
+                return {tabs: gr.skip()}
+            filled = zip(recipes.outputs, recipes.fill(recipe), strict=True)
+            return {tabs: gr.Tabs(selected=recipes.tab), **dict(filled)}
+
+        return reuse
 
 
 def picture_id(picture: Any) -> str:
-    """Return the gallery id in a picture component's value: the id itself, or a stage's chosen picture."""
+    """Return the gallery id in a component's value: the id itself, a dict with it, or a stage's chosen picture."""
+    if isinstance(picture, dict) and "pictures" in picture:
+        shown, chosen = picture["pictures"] or [{}], picture.get("chosen", 0)
+        picture = shown[chosen if isinstance(chosen, int) and 0 <= chosen < len(shown) else 0]
     if isinstance(picture, dict):
-        shown = picture.get("pictures") or [{}]
-        chosen = picture.get("chosen", 0)
-        picture = shown[chosen if isinstance(chosen, int) and 0 <= chosen < len(shown) else 0].get("id", "")
+        picture = picture.get("id", "")
     return picture if isinstance(picture, str) else ""
 
 
-def _taker(take: Callable[..., Any], *, tab: str, outputs: int) -> Callable[..., Any]:
+def _taker(target: _Target, tab: str) -> Callable[..., Any]:
     def send(picture: Any, request: gr.Request) -> tuple[Any, ...]:
         record = picture_id(picture)
-        if not record:
-            return (gr.skip(),) * (outputs + 1)
-        taken = take(record, request)
+        if not record or target.take is None:
+            return (gr.skip(),) * (len(target.outputs) + 1)
+        taken = target.take(record, request)
         return (gr.Tabs(selected=tab), *(taken if isinstance(taken, (tuple, list)) else (taken,)))
 
     return send

@@ -19,6 +19,7 @@ from studio.errors import SettingsError, StudioError
 from studio.settings import Settings
 from studio.ui import static_files
 from studio.ui.blocks import build_page
+from studio.ui.canvas.routes import canvas_routes
 from studio.ui.routes import router
 from studio.ui.session import SessionMiddleware, Sessions
 from studio.ui.studio import Studio
@@ -33,7 +34,7 @@ _EVENTS_WAITING = 256
 _PORTS_TRIED = 50
 
 _HEAD = f"""
-<link rel="icon" type="image/svg+xml" href="{static_files.PREFIX}static/favicon.svg">
+<link rel="icon" type="image/svg+xml" href="{static_files.PREFIX}page/favicon.svg">
 <meta name="description" content="A local art studio for diffusion models and VQGAN codebooks">
 <script>
   const stored = localStorage.getItem("tessera-look");
@@ -52,15 +53,16 @@ def build_app(studio: Studio) -> FastAPI:
     blocks.state_session_capacity = _SESSIONS_KEPT
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(router(studio, sessions))
+    app.include_router(canvas_routes(studio.pictures, sessions.of))
     gr.mount_gradio_app(
         app,
         blocks,
         path="/",
         theme=theme(),
-        css=static_files.read("static/studio.css"),
+        css=static_files.read("page/studio.css"),
         head=_HEAD,
         i18n=translations(),
-        favicon_path=str(static_files.FOLDER / "static/favicon.svg"),
+        favicon_path=str(static_files.FOLDER / "page/favicon.svg"),
         footer_links=[],
         run_history=False,
         show_error=False,
@@ -101,7 +103,7 @@ def serving(studio: Studio, settings: Settings) -> Iterator[str]:
         try:
             yield address
         finally:
-            server.should_exit = server.force_exit = True
+            server.should_exit = True
             thread.join(10)
 
 
@@ -160,7 +162,7 @@ def _next_free(host: str, port: int) -> int | None:
 
 
 def _config(app: FastAPI) -> uvicorn.Config:
-    return uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, proxy_headers=False)
+    return uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, proxy_headers=False)
 
 
 def _when_up(server: uvicorn.Server, address: str, browser: bool, announce: Callable[[str], None]) -> None:

@@ -12,7 +12,7 @@ TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf
 
 
 def find(name: str) -> Path | None:
-    """Return the file called `name` ("static/stage.js", "canvas/surface.js"), or None when there is none to serve."""
+    """Return the file called `name` ("page/stage.js", "canvas/surface.js"), or None when there is none to serve."""
     path = (FOLDER / name).resolve()
     return path if path.suffix in TYPES and path.is_relative_to(FOLDER) and path.is_file() else None
 

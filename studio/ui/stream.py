@@ -1,6 +1,6 @@
 """From a job's events to what a stage shows: async generators that watch a job and never run one.
 
-A stage is a `gr.HTML` whose value is a small dict (see `stage_value`); `static/stage.js` draws it. Previews
+A stage is a `gr.HTML` whose value is a small dict (see `stage_value`); `page/stage.js` draws it. Previews
 travel inside it as JPEG data URLs of a few KB at latent size, which the browser enlarges; nothing goes
 through Gradio's file cache. Closing the page ends the watching, never the job.
 """
@@ -24,7 +24,8 @@ from studio.jobs import Job, JobRunner
 StageValue: TypeAlias = dict[str, Any]
 
 IDLE: StageValue = {"state": "idle"}
-_JPEG_QUALITY = 85
+PREVIEW_BYTES = 7_400  # a data URL of at most 10 KB
+_QUALITIES = (95, 88, 75, 50)  # high first: at latent size the 8 x 8 blocks of JPEG show
 
 
 class Watchers:
@@ -78,9 +79,13 @@ def job_value(job: Job) -> StageValue:
 
 
 def data_url(picture: Image.Image) -> str:
-    """Return a small picture as a JPEG data URL."""
-    buffer = io.BytesIO()
-    picture.convert("RGB").save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    """Return a small picture as a JPEG data URL of at most 10 KB wherever any quality allows it."""
+    picture = picture.convert("RGB")
+    for quality in _QUALITIES:
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=quality, subsampling=0)
+        if buffer.tell() <= PREVIEW_BYTES:
+            break
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from studio.jobs import JobRunner
 from studio.settings import Settings
@@ -53,12 +53,6 @@ class Status:
     notice: str = ""
 
 
-class Pictures(Protocol):
-    """Pictures a request refers to by content hash."""
-
-    def put(self, picture: Any, /) -> str: ...
-
-
 Owner: TypeAlias = str
 
 
@@ -69,7 +63,7 @@ class Studio:
     Attributes:
         runner: Takes requests and tells what becomes of them.
         gallery: Finished pictures (`studio.gallery.Gallery`).
-        pictures: Uploaded pictures by content hash.
+        pictures: Uploaded pictures by content hash (`studio.pictures.PictureStore`).
         settings: The settings in force.
         models: Lists the models there are; asked anew whenever a page is opened.
         status: What the engine is doing at this moment.

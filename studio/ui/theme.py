@@ -11,7 +11,7 @@ FONTS = (
 )  # fmt: skip
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
-# Name -> (light, dark). static/studio.css uses the same values through Gradio's variables.
+# Name -> (light, dark). page/studio.css uses the same values through Gradio's variables.
 _COLOURS = {
     "body_background_fill": ("#f6f5f3", "#161514"),
     "body_text_color": ("#23211f", "#eceae6"),
@@ -36,6 +36,7 @@ _COLOURS = {
     "button_primary_background_fill": ("#b84a29", "#c95a36"),
     "button_primary_background_fill_hover": ("#a34023", "#d66945"),
     "button_primary_border_color": ("#b84a29", "#c95a36"),
+    "button_primary_border_color_hover": ("#a34023", "#d66945"),
     "button_primary_text_color": ("#ffffff", "#ffffff"),
     "button_secondary_background_fill": ("#ffffff", "#292623"),
     "button_secondary_background_fill_hover": ("#f1eeea", "#34302c"),

@@ -63,6 +63,7 @@ def build(page: Page) -> None:
             with gr.Row(visible=False, elem_classes=["stage-actions"]) as actions:
                 _actions(page, form, stage, ask["notice"])
     parts = _Parts(form=form, stage=stage, actions=actions, size=size, quality=quality, **ask)
+    page.sends.receive_recipes("text_to_image", tab=TAB.id, fill=form.fill, outputs=form.outputs)
     _wire_presets(parts, {card.id: card for card in cards})
     _wire_words(parts)
     _wire_run(page, parts)
@@ -80,16 +81,20 @@ def quality_of(card: ModelCard, name: str) -> Quality:
 
 def _ask(form: Form, card: ModelCard) -> dict[str, Any]:
     form.textbox(
-        "prompt", lines=3, max_lines=8, placeholder=text("prompt_placeholder"), info=None, elem_id="prompt", autofocus=True
+        "prompt",
+        lines=3,
+        max_lines=8,
+        placeholder=text("prompt_placeholder"),
+        info=None,
+        elem_id="prompt",
+        autofocus=True,
     )
     style_words = components.chips("style_words", card.style_words, elem_classes=["style-words"])
     with gr.Row(elem_classes=["desk-buttons"]):
-        generate = gr.Button(
-            text("generate"), variant="primary", elem_classes=["key-generate"], elem_id="generate", scale=3, min_width=80
-        )
-        stop = gr.Button(
-            text("stop"), interactive=False, elem_classes=["key-stop"], elem_id="stop", scale=1, min_width=80
-        )
+        look = {"elem_id": "generate", "elem_classes": ["key-generate"], "scale": 3, "min_width": 80}
+        generate = gr.Button(text("generate"), variant="primary", **look)
+        look = {"elem_id": "stop", "elem_classes": ["key-stop"], "scale": 1, "min_width": 80}
+        stop = gr.Button(text("stop"), interactive=False, **look)
     notice = components.notice()
     examples = components.chips("examples", card.examples, elem_classes=["examples"])
     return {"style_words": style_words, "generate": generate, "stop": stop, "notice": notice, "examples": examples}
@@ -100,20 +105,19 @@ def _settings(form: Form, cards: Sequence[ModelCard]) -> tuple[gr.Radio, gr.Radi
     standard = quality_of(card, "standard")
     sizes = [size_title(size) for size in card.sizes]
     names = [(text(name), name) for name in _QUALITIES if name in card.qualities]
+    start = "standard" if "standard" in card.qualities else None
     size = gr.Radio(sizes, value=sizes[0], label=text("size"), elem_classes=["pills"], elem_id="size")
-    quality = gr.Radio(
-        names, value="standard" if "standard" in card.qualities else None, label=text("quality"), elem_classes=["pills"],
-        elem_id="quality",
-    )  # fmt: skip
+    quality = gr.Radio(names, value=start, label=text("quality"), elem_classes=["pills"], elem_id="quality")
     with gr.Accordion(text("advanced"), open=False, elem_id="advanced"):
         form.textbox("negative_prompt", lines=1, max_lines=4, placeholder=text("negative_placeholder"))
         form.slider("steps", maximum=_MOST_STEPS, value=standard.steps)
         form.slider("guidance_scale", value=standard.guidance_scale)
         form.dropdown("scheduler", _schedulers(card), value=standard.scheduler)
-        form.number("seed", placeholder=text("seed_placeholder"), elem_id="seed")
+        form.textbox("seed", max_lines=1, placeholder=text("seed_placeholder"), elem_id="seed")
         form.slider("batch")
-        form.slider("width", maximum=_LARGEST_SIDE, value=card.sizes[0][0])
-        form.slider("height", maximum=_LARGEST_SIDE, value=card.sizes[0][1])
+        with gr.Row():
+            form.slider("width", maximum=_LARGEST_SIDE, value=card.sizes[0][0], min_width=120)
+            form.slider("height", maximum=_LARGEST_SIDE, value=card.sizes[0][1], min_width=120)
         form.dropdown("model", [(it.title, it.id) for it in cards], value=card.id, info=None)
     return size, quality
 
@@ -131,7 +135,7 @@ def _actions(page: Page, form: Form, stage: gr.HTML, notice: gr.HTML) -> None:
 
     def seed_of(stage_value: dict[str, Any], request: gr.Request) -> Any:
         try:
-            return page.entry(picture_id(stage_value), request).seed
+            return str(page.entry(picture_id(stage_value), request).seed)
         except StudioError:
             return gr.skip()
 
@@ -232,7 +236,7 @@ def _wire_run(page: Page, parts: _Parts) -> None:
         async for update in watch([job], request):
             yield update
 
-    def stop(request: gr.Request) -> dict[str, Any]:
+    def stop(request: gr.Request) -> gr.Button:
         for job in watchers.active(page.sessions.of(request))[:1]:
             job.cancel()
         return gr.Button(text("stopping"), interactive=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
@@ -19,12 +19,16 @@ QUICK: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The page under construction: tabs read `studio`, and find each other through `sends`."""
+    """The page under construction: tabs read `studio`, and find each other through `sends`.
+
+    `tabs` holds each tab's own gr.Tab by id, the one under construction included.
+    """
 
     studio: Studio
     sessions: Sessions
     blocks: gr.Blocks
     sends: Sends
+    tabs: dict[str, gr.Tab] = field(default_factory=dict)
 
     def owner(self, request: gr.Request) -> str:
         """Return the session that asks: the owner of the jobs it submits."""
@@ -39,8 +43,11 @@ class Page:
         return self.studio.gallery.get(record, owner=self.sees(request))
 
     def recipe(self, record: str, request: gr.Request) -> dict[str, Any]:
-        """Return the request behind a picture as JSON; raises GalleryError or InvalidRequest."""
-        return dict(self.entry(record, request).request.model_dump(mode="json"))
+        """Return the request that makes this very picture, as JSON; raises GalleryError or InvalidRequest."""
+        entry = self.entry(record, request)
+        recipe = entry.request.model_dump(mode="json")
+        alone = {"seed": entry.seed, "batch": 1} if "batch" in recipe and entry.seed is not None else {}
+        return {**recipe, **alone}
 
 
 @dataclass(frozen=True, slots=True)

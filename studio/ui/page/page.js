@@ -75,6 +75,9 @@ window.tessera = window.tessera || {};
     draw();
   };
 
+  /** A line of fixed text; its value is the text's key. */
+  tessera.label = (element, props) => element.replaceChildren(tessera.make("span", "", tessera.say(props.value)));
+
   tessera.notice = (element, props, _trigger, watch) => {
     const draw = () => {
       element.replaceChildren();

@@ -42,7 +42,9 @@
 
     /** Make one tile per picture, each with a canvas for its previews. */
     const layTiles = (v) => {
-      pictures.style.setProperty("--columns", columns(v.count));
+      const wide = columns(v.count), high = Math.ceil(v.count / wide);
+      pictures.style.setProperty("--columns", wide);
+      root.style.setProperty("--ratio", v.width && v.height ? (wide * v.width) / (high * v.height) : 1);
       pictures.style.setProperty("--shape", v.width && v.height ? `${v.width} / ${v.height}` : "1 / 1");
       pictures.replaceChildren(...Array.from({ length: v.count }, () => {
         const tile = make("div", "stage-tile");
@@ -135,6 +137,7 @@
         root.dataset.previews = 0;
         root.classList.remove("has-preview", "looks-back");
         layTiles(v);
+        if (matchMedia("(max-width: 860px)").matches) root.scrollIntoView({ behavior: "smooth", block: "nearest" });
       }
       if (v.state === "idle") showMessage(say("idle_title"), say("idle_hint"));
       if (v.state === "failed") showMessage(v.message, v.hint);
