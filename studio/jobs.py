@@ -14,7 +14,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
@@ -99,7 +99,7 @@ class Job:
                 if isinstance(event, ENDINGS):
                     return
 
-    async def stream(self) -> AsyncIterator[Event]:
+    async def stream(self) -> AsyncGenerator[Event, None]:
         """Yield as `events()` does, without holding a thread while waiting."""
         loop, changed, seen = asyncio.get_running_loop(), asyncio.Event(), 0
 

@@ -1,0 +1,67 @@
+"""studio generate: a prompt in, PNG files with their recipe out; the same request as the tab's."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from studio.commands.progress import ProgressBar, event_as_json
+from studio.errors import InvalidRequest
+from studio.events import Finished
+from studio.requests import TextToImage, field_spec, parse
+from studio.settings import Settings
+
+FLAGS = ("negative_prompt", "model", "width", "height", "steps", "guidance_scale", "scheduler", "seed", "batch")
+
+
+def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add one flag per field of the request, with its title, bounds and help."""
+    parser = subparsers.add_parser("generate", description="Make a picture from a prompt.")
+    parser.add_argument("prompt", help=field_spec(TextToImage, "prompt").help)
+    parser.add_argument(
+        "--quality", choices=("draft", "standard", "fine"), help="steps, scheduler and guidance in one word"
+    )
+    for name in FLAGS:
+        spec = field_spec(TextToImage, name)
+        limits = f", {spec.range_text()}" if spec.minimum is not None else ""
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar="VALUE", help=f"{spec.help or spec.title}{limits}")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the PNG to write (default: the gallery)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line per event")
+
+
+def run(args: argparse.Namespace, settings: Settings, out: Callable[..., None]) -> int:
+    """Generate, show progress, and print the files, seeds and seconds."""
+    from studio.app import Headless  # torch loads behind this
+
+    studio = Headless(settings)
+    request = studio.complete(_values(args), quality=args.quality)
+    bar = ProgressBar(sys.stderr, enabled=not args.json and sys.stderr.isatty())
+    for event in studio.events(request, out=args.out):
+        bar.show(event)
+        if args.json:
+            out(json.dumps(event_as_json(event)))
+        elif isinstance(event, Finished):
+            _report(event, out)
+    return 0
+
+
+def _values(args: argparse.Namespace) -> dict[str, Any]:
+    given = {name: getattr(args, name) for name in FLAGS}
+    values = {"kind": "text_to_image", "prompt": args.prompt, **{k: v for k, v in given.items() if v is not None}}
+    parse(values)  # complain about bad values before anything is loaded
+    if args.out is not None and args.out.suffix.lower() != ".png":
+        raise InvalidRequest(
+            f'"{args.out.name}" does not end in .png.', "Pictures are written as PNG: they carry their recipe."
+        )
+    return values
+
+
+def _report(finished: Finished, out: Callable[..., None]) -> None:
+    for note in finished.notes:
+        out(note)
+    for path, seed in zip(finished.extras["files"], finished.seeds, strict=True):
+        out(f"{path}  seed {seed}  {finished.seconds:.1f} s")
