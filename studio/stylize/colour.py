@@ -10,9 +10,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from studio.events import Step
+from studio.inpaint.context import Context
 from studio.stylize.lab import to_lab, to_rgb
 from studio.stylize.smoothing import guided_filter
+from studio.stylize.task import Outcome, ShouldStop, Stage, Task
 
 Array = np.ndarray[Any, Any]
 
@@ -71,6 +75,32 @@ def transport(content: Array, style: Array, *, strength: float = 1.0, seed: int 
             moved[:, axis] = np.interp(moved[:, axis], *_steps(source, target_levels))
         pixels = moved @ axes.T
         yield _mixed(lab, _without_grain(lab, pixels.reshape(lab.shape).astype(np.float32)), strength)
+
+
+def run_statistics(task: Task, context: Context, should_stop: ShouldStop) -> Stage:
+    """Method "colour": mean and covariance."""
+    if should_stop():
+        return None
+    result = match_statistics(np.asarray(task.content), _style(task), strength=task.request.strength)
+    picture = Image.fromarray(result)
+    yield Step(1, 1, preview=picture)
+    return Outcome((picture,))
+
+
+def run_transport(task: Task, context: Context, should_stop: ShouldStop) -> Stage:
+    """Method "colour_transport": the whole distribution; every round is shown."""
+    rounds = transport(np.asarray(task.content), _style(task), strength=task.request.strength, seed=task.seeds[0])
+    picture = task.content
+    for index in range(1, ROUNDS + 1):
+        if should_stop():
+            return None
+        picture = Image.fromarray(next(rounds))
+        yield Step(index, ROUNDS, preview=picture)
+    return Outcome((picture,))
+
+
+def _style(task: Task) -> Array:
+    return reference_pixels([np.asarray(picture) for picture in task.references], task.weights)
 
 
 def _steps(source: Array, target: Array) -> tuple[Array, Array]:

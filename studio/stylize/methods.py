@@ -1,0 +1,81 @@
+"""The methods there are. A new one is a file with a function and a line here; importing this loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Literal
+
+from studio.errors import UnknownName
+from studio.stylize.task import Run
+
+Need = Literal["reference", "words"]
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One way to give a picture a style.
+
+    Attributes:
+        name: In recipes and on the command line.
+        title: For people.
+        help: What it does to a picture, in a few words.
+        function: "module:function" with the signature `task.Run`, imported when first used.
+        needs: Where the style comes from: a "reference" picture, or "words".
+        size: Longer side it works at unless asked otherwise; 0: the content's own; None: the model's.
+        has_chance: Whether another seed gives another picture.
+    """
+
+    name: str
+    title: str
+    help: str
+    function: str
+    needs: Need = "reference"
+    size: int | None = 0
+    has_chance: bool = False
+
+    def load(self) -> Run:
+        """Import and return the function."""
+        module, function = self.function.split(":")
+        return getattr(import_module(module), function)
+
+
+METHODS: tuple[Method, ...] = (
+    Method("colour", "Colour", "its colours, gently", "studio.stylize.colour:run_statistics"),
+    Method("colour_transport", "Colour, fully", "its whole range of colours", "studio.stylize.colour:run_transport"),
+    Method("adain", "Texture, light", "its contrasts and grain", "studio.stylize.features:run_adain", size=512),
+    Method(
+        "wct", "Texture, strong", "its grain and how colours go together", "studio.stylize.features:run_wct", size=512
+    ),
+    Method("tokens", "Mosaic", "redrawn with its tokens", "studio.stylize.tokens:run_transport", size=512),
+    Method(
+        "tokens_nearest", "Mosaic, nearest", "each token its nearest", "studio.stylize.tokens:run_nearest", size=512
+    ),
+    Method("tokens_histogram", "Mosaic, by light", "dark to dark", "studio.stylize.tokens:run_histogram", size=512),
+    Method(
+        "diffusion",
+        "Repaint with words",
+        "painted anew in the style you name",
+        "studio.stylize.diffusion:run",
+        needs="words",
+        size=None,
+        has_chance=True,
+    ),
+    Method(
+        "reference",
+        "Repaint like a picture",
+        "painted anew after the style picture (needs an IP-Adapter)",
+        "studio.stylize.reference:run",
+        size=None,
+        has_chance=True,
+    ),
+)
+
+
+def find_method(name: str) -> Method:
+    """Return the method called `name`; raises UnknownName with the nearest names."""
+    for method in METHODS:
+        if method.name == name:
+            return method
+    raise UnknownName("style-transfer method", name, (*(m.name for m in METHODS), ALL), field="methods")
