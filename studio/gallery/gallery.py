@@ -23,6 +23,7 @@ from studio import atomic
 from studio.errors import GalleryError
 from studio.gallery import index, marks
 from studio.gallery.catalogue import Catalogue
+from studio.gallery.doctor import Report, examine
 from studio.gallery.entry import Entry, is_id, new_id, picture_path, sequence_of, shard, unique
 from studio.gallery.files import (
     DELETED,
@@ -38,7 +39,7 @@ from studio.gallery.provenance import SOFTWARE, xmp
 from studio.gallery.recipe import TEXT_KEY, Parent, Recipe, key_of, owner_key, parents_of, settings_of, shareable
 from studio.gallery.space import RESERVE_BYTES, SPARE_BYTES, Reserve, admit, free_bytes
 from studio.interop.a1111 import a1111_parameters
-from studio.pictures import canonical
+from studio.pictures import PictureStore, canonical
 from studio.requests import Request
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class Gallery(Catalogue):
         self.folder, self.read_only, self._clock = folder, read_only, clock
         self._saving = threading.Lock()
         self._lock = None if read_only else WriterLock(folder / "studio.lock")
-        self._reserve = Reserve(folder / "reserve.bin", reserve_bytes)
+        self.reserve = Reserve(folder / "reserve.bin", reserve_bytes)
         self._journal = marks.Journal(folder / "marks.jsonl")
         try:
             if not read_only:
@@ -79,7 +80,7 @@ class Gallery(Catalogue):
             self.index = index.Index(folder / "index.sqlite", read_only=read_only)
             if not read_only:
                 self._recover()
-                self._reserve.fill()
+                self.reserve.fill()
         except BaseException:
             self.close()
             raise
@@ -195,8 +196,28 @@ class Gallery(Catalogue):
             ).fetchall()
         for (entry_id,) in rows:
             self._delete(entry_id)
-        self._reserve.fill()
+        self.reserve.fill()
         return len(rows)
+
+    def doctor(self, fix: bool = False, *, inputs: PictureStore | None = None) -> Report:
+        """Check that index and files agree, and mend them when `fix`; see `doctor.examine`."""
+        if fix:
+            self._must_write()
+        return examine(self, fix=fix, inputs=inputs)
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Delete rows whose file is gone; the doctor's."""
+        with self.index.writing() as db:
+            for entry_id in ids:
+                index.forget(db, entry_id)
+
+    def rewrite(self, entry: Entry) -> None:
+        """Let a row take over the hashes and size of its file as it is now; the doctor's."""
+        with self.index.writing() as db:
+            db.execute(
+                "UPDATE entries SET sha256 = ?, file_sha256 = ?, bytes = ? WHERE id = ?",
+                (entry.sha256, entry.file_sha256, entry.bytes, entry.id),
+            )
 
     def _store(self, image: Image.Image, recipe: Recipe, *, parameters: str) -> Entry:
         """Write the file, then the row; on any failure neither is there."""
@@ -225,7 +246,7 @@ class Gallery(Catalogue):
         with suppress(FileNotFoundError):
             atomic.replace(path, doomed)
         with self.index.writing() as db:
-            forget(db, entry_id)
+            index.forget(db, entry_id)
         doomed.unlink(missing_ok=True)
         thumbnail_path(self.folder, entry_id).unlink(missing_ok=True)
 
@@ -249,7 +270,9 @@ class Gallery(Catalogue):
             except GalleryError:
                 bad.append(entry_id)
                 continue
-            with self.index.writing() as db:
+            with self._saving, self.index.writing() as db:
+                if db.execute("SELECT 1 FROM entries WHERE sequence = ?", (entry.sequence,)).fetchone():
+                    continue  # its save was under way and has ended
                 index.insert(db, entry)
                 if entry_id in known:
                     self._journal.apply(db, known[entry_id], entry.sequence)
@@ -282,7 +305,7 @@ class Gallery(Catalogue):
     def _making_room(self) -> Iterator[None]:
         """Drop the reserve when the disk is nearly full, so that deleting and marking always work."""
         if free_bytes(self.folder) < SPARE_BYTES:
-            self._reserve.release()
+            self.reserve.release()
         try:
             yield
         except OSError as error:
@@ -297,10 +320,3 @@ def texts_of(recipe: Recipe, parameters: str) -> dict[str, str]:
     """Return the text chunks of a picture's file."""
     texts = {TEXT_KEY: recipe.to_json(), XMP_KEY: xmp(recipe.settings), "Software": SOFTWARE}
     return {"parameters": parameters, **texts} if parameters else texts
-
-
-def forget(db: sqlite3.Connection, entry_id: str) -> None:
-    """Delete a picture's row and everything that hangs on it."""
-    db.execute("DELETE FROM words WHERE rowid = (SELECT sequence FROM entries WHERE id = ?)", (entry_id,))
-    db.execute("DELETE FROM entries WHERE id = ?", (entry_id,))
-    db.execute("DELETE FROM collections WHERE id NOT IN (SELECT collection FROM collected)")

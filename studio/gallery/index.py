@@ -38,6 +38,10 @@ COLUMNS = (
 FROM = "entries e JOIN recipes r ON r.sequence = e.sequence"
 
 
+class DamagedIndex(GalleryError):
+    """The index cannot be read; it can be made anew from the files."""
+
+
 class Index:
     """The index file of a gallery's folder.
 
@@ -170,6 +174,13 @@ def insert(db: sqlite3.Connection, entry: Entry) -> None:
                "(?, ?, ?, ?, '', '')", (entry.sequence, *map(indexed, texts)))  # fmt: skip
 
 
+def forget(db: sqlite3.Connection, entry_id: str) -> None:
+    """Delete a picture's row and everything that hangs on it."""
+    db.execute("DELETE FROM words WHERE rowid = (SELECT sequence FROM entries WHERE id = ?)", (entry_id,))
+    db.execute("DELETE FROM entries WHERE id = ?", (entry_id,))
+    db.execute("DELETE FROM collections WHERE id NOT IN (SELECT collection FROM collected)")
+
+
 def settings_text(entry: Entry) -> str:
     """Return what the search box finds of the settings: "model x scheduler ddim steps 20 seed 5 256x256"."""
     settings = entry.recipe.settings
@@ -237,7 +248,7 @@ def damaged(error: sqlite3.Error, path: Path) -> GalleryError:
     if "unable to open" in text:
         return GalleryError("There is no gallery here yet.", "Make a picture first.")
     if "malformed" in text or "not a database" in text:
-        return GalleryError("The gallery's index is damaged; the pictures are not.", "Run: studio gallery doctor --fix")
+        return DamagedIndex("The gallery's index is damaged; the pictures are not.", "Run: studio gallery doctor --fix")
     return disk_error(OSError(0, f"the index said: {text}"), path.parent)
 
 

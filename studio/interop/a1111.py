@@ -28,7 +28,7 @@ SCHEDULERS: dict[str, tuple[str, str]] = {
     "lcm": ("LCM", ""),
 }  # our name to A1111's (sampler, schedule type); a name that is not here is written as it is
 
-_PAIR = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+_PAIR = re.compile(r'\s{0,9}(\w[\w \-/]{1,60}):\s{0,9}("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 _MIN_PAIRS = 3
 _NEGATIVE = "Negative prompt:"
 
