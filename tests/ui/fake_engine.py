@@ -11,7 +11,6 @@ from PIL import Image
 
 from studio.errors import OutOfMemory
 from studio.events import Cancelled, Decoding, Event, Finished, Loading, Step
-from studio.jobs import Job
 from studio.requests import Request, TextToImage
 
 
@@ -41,7 +40,8 @@ class FakeEngine:
                 return
             time.sleep(self.step_seconds)
             settled = index / request.steps
-            previews = [picture(request, i, settled).resize((32, 32)) for i in range(request.batch)]
+            small = request.model_copy(update={"width": request.width // 8, "height": request.height // 8})
+            previews = [picture(small, i, settled) for i in range(request.batch)]
             yield Step(index, request.steps, beside(previews), time.perf_counter() - began)
         yield Decoding()
         pictures = tuple(picture(request, i, 1.0) for i in range(request.batch))
@@ -56,7 +56,7 @@ def picture(request: TextToImage, index: int, settled: float) -> Image.Image:
     canvas = np.zeros((height, width, 3), np.float32) + rng.uniform(60, 200, 3)
     for _ in range(7):
         centre, radius = rng.uniform((0, 0), (height, width)), rng.uniform(0.1, 0.45) * min(height, width)
-        inside = 1 / (1 + np.exp((np.hypot(y - centre[0], x - centre[1]) - radius) / 4))[..., None]
+        inside = 1 / (1 + np.exp((np.hypot(y - centre[0], x - centre[1]) - radius) / (width / 64)))[..., None]
         canvas = canvas * (1 - inside) + rng.uniform(20, 245, 3) * inside
     noise = np.random.default_rng(int(settled * 1000)).normal(128, 70, canvas.shape)
     return Image.fromarray((canvas * settled + noise * (1 - settled)).clip(0, 255).astype(np.uint8))
@@ -68,8 +68,3 @@ def beside(pictures: list[Image.Image]) -> Image.Image:
     for i, one in enumerate(pictures):
         row.paste(one, (i * one.width, 0))
     return row
-
-
-def without_gallery(job: Job, finished: Finished) -> Finished:
-    """A recorder that keeps nothing."""
-    return finished
