@@ -1,0 +1,288 @@
+"""The denoising loop: once, for every family whose parts we hold.
+
+A family gives a `Denoiser`: what the latents look like, what the model predicts, and how to decode. The
+schedulers are diffusers'. On the CPU in float32 the loop gives, bit for bit, what the stock pipeline gives
+(a test holds it); on top of that it offers what pipelines do not: the predicted clean picture after every
+step, a stop before every step, soft masks, guidance intervals, and runs that go on from any earlier step.
+
+Known deviations from the stock pipelines, none of which changes a float32 result: the sampler's state is
+float32 whatever the model's dtype, and `set_begin_index` is always called. On the CPU the pictures of a
+batch are predicted one after another (each with its unconditional twin), because BLAS and oneDNN choose
+their summation order by the batch size: only so is picture i of a batch the picture made alone.
+
+Sources: classifier-free guidance, eq. 6 (Ho & Salimans 2022); SDEdit (Meng 2022) for image-to-image;
+RePaint-style blending as in diffusers' inpainting pipeline; soft masks: Differential Diffusion
+(Levin & Fried 2023); guidance interval (Kynkäänniemi 2024).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from studio.engine.catalog import ModelCard
+from studio.engine.noise import draw, generators_of
+from studio.engine.prompts import Embedding
+from studio.errors import InvalidResult
+
+
+@dataclass(frozen=True, slots=True)
+class Conditioning:
+    """What a run asks of the model; without `negative` there is no guidance."""
+
+    positive: Embedding
+    negative: Embedding | None
+    guidance_scale: float
+
+
+class Denoiser(Protocol):
+    """A loaded model, as the loop sees it."""
+
+    card: ModelCard
+    device: torch.device
+    dtype: torch.dtype
+
+    def new_scheduler(self, name: str, *, steps: int) -> Any:
+        """Return a fresh diffusers scheduler; raises UnknownName or InvalidRequest."""
+
+    def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
+        """Return (c, h, w) of the latents of a picture of `width` x `height` pixels."""
+
+    def condition(
+        self, prompt: str, negative_prompt: str, *, guidance_scale: float, width: int, height: int
+    ) -> Conditioning:
+        """Encode the prompts; cached by text."""
+
+    def predict(self, latents: torch.Tensor, timestep: torch.Tensor, embedding: Embedding) -> torch.Tensor:
+        """Return the model's output for `latents` (n, c, h, w), one row of `embedding` each."""
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Return pictures (n, 3, H, W) in [-1, 1] for final latents (n, c, h, w)."""
+
+    def encode(self, image_pm1: torch.Tensor) -> torch.Tensor:
+        """Return latents (n, c, h, w) in the loop's scale for pictures (n, 3, H, W) in [-1, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run: everything that decides the picture, apart from the model and the loop's options."""
+
+    conditioning: Conditioning
+    shape: tuple[int, int, int]
+    scheduler: str
+    steps: int
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin from a picture: noise of the timestep that `strength` in (0, 1] picks is added to its latents."""
+
+    latents: torch.Tensor  # (1 or b, c, h, w)
+    strength: float
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """Keep what `latents` show wherever `mask` is 0, and repaint where it is 1.
+
+    With `soft`, a value between is the strength at that place: it is held to the original until that share of
+    the run is left (Differential Diffusion); without, it mixes linearly.
+    """
+
+    latents: torch.Tensor  # (1 or b, c, h, w)
+    mask: torch.Tensor  # (1 or b, 1, h, w) in [0, 1]
+    soft: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoopOptions:
+    """What a plain text-to-image run leaves out.
+
+    Attributes:
+        start: Begin from a picture instead of noise.
+        blend: Hold a part of the picture to given latents.
+        guidance: The share of the run, from and until in [0, 1], in which guidance acts; it costs nothing outside.
+        extra_channels: (1 or b, k, h, w) put behind the latents, for models that see a mask.
+        replay: Outputs of an earlier run's first steps: taken instead of running the model, so that the run goes
+            on from there bit for bit, whatever state the scheduler or the generators carry.
+        together: Predict all pictures of a batch in one call; None: on a GPU only (see the module's text).
+    """
+
+    start: Start | None = None
+    blend: Blend | None = None
+    guidance: tuple[float, float] = (0.0, 1.0)
+    extra_channels: torch.Tensor | None = None
+    replay: tuple[np.ndarray, ...] = ()
+    together: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoopStep:
+    """Step `index` of `total` (from 1) is done.
+
+    `latents` is the sampler's state, `clean` the predicted clean latents, `output` what the scheduler was given
+    (after guidance); all (b, c, h, w) float32 on the model's device.
+    """
+
+    index: int
+    total: int
+    latents: torch.Tensor
+    clean: torch.Tensor
+    output: torch.Tensor
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the latents are final."""
+        return self.index == self.total
+
+
+@torch.inference_mode()
+def denoise(
+    model: Denoiser, plan: Plan, options: LoopOptions | None = None, *, should_stop: Callable[[], bool]
+) -> Iterator[LoopStep]:
+    """Yield after every step, the replayed ones excepted; end early, before a step, when `should_stop()`.
+
+    Raises:
+        UnknownName, InvalidRequest: The scheduler does not exist or does not fit.
+        InvalidResult: The model's output is NaN or infinite.
+    """
+    sampler = _Sampler(model, plan, options or LoopOptions())
+    latents = sampler.first_latents()
+    replay = sampler.options.replay
+    for index in range(len(sampler.timesteps)):
+        if should_stop():
+            return
+        if index < len(replay):
+            output = torch.from_numpy(replay[index]).to(model.device, torch.float32)
+        else:
+            output = sampler.guided_output(latents, index)
+        latents, clean = sampler.step(output, latents, index)
+        if index + 1 == len(sampler.timesteps):
+            sampler.finish()
+        if index >= len(replay):
+            yield LoopStep(index + 1, len(sampler.timesteps), latents, clean, output)
+
+
+def rows_at_once(model: Denoiser, batch: int, options: LoopOptions | None = None) -> int:
+    """Return how many pictures of a batch the model takes in one call."""
+    together = options.together if options else None
+    return batch if (model.device.type != "cpu" if together is None else together) else 1
+
+
+class _Sampler:
+    """The parts of one run: scheduler, generators, noise, embeddings."""
+
+    def __init__(self, model: Denoiser, plan: Plan, options: LoopOptions) -> None:
+        self.model, self.options, self.batch = model, options, len(plan.seeds)
+        self.scheduler = model.new_scheduler(plan.scheduler, steps=plan.steps)
+        self.scheduler.set_timesteps(plan.steps, device=model.device)
+        skipped = _skipped_steps(plan.steps, options.start)
+        self.timesteps = self.scheduler.timesteps[skipped * self.scheduler.order :]
+        if hasattr(self.scheduler, "set_begin_index"):
+            self.scheduler.set_begin_index(skipped * self.scheduler.order)
+        self.pending: tuple[int, torch.Tensor] | None = None
+        self.generators = generators_of(plan.seeds)
+        self.noise = draw((self.batch, *plan.shape), self.generators, model.device)
+        self.takes_generator = "generator" in inspect.signature(self.scheduler.step).parameters
+        self.chunk = rows_at_once(model, self.batch, options)
+        self.conditioning = plan.conditioning
+        self.positive = plan.conditioning.positive.rows(self.chunk)
+        negative = plan.conditioning.negative
+        self.pair = negative and negative.rows(self.chunk).followed_by(self.positive)
+
+    def first_latents(self) -> torch.Tensor:
+        """Return the noisy latents that the first step takes, (b, c, h, w)."""
+        start, blend = self.options.start, self.options.blend
+        pure = self.noise * self.scheduler.init_noise_sigma
+        if start is not None:
+            latents = self._add_noise(start.latents, self.timesteps[:1].repeat(self.batch))
+        elif blend is not None and blend.soft:
+            known = self._add_noise(blend.latents, self.timesteps[:1].repeat(self.batch))
+            latents = torch.where(blend.mask < 1, known, pure)
+        else:
+            latents = pure
+        return latents
+
+    def guided_output(self, latents: torch.Tensor, index: int) -> torch.Tensor:
+        """Return the model's output after guidance, (b, c, h, w) float32, for step `index` from 0."""
+        timestep = self.timesteps[index]
+        inputs = self.scheduler.scale_model_input(latents, timestep)
+        if self.options.extra_channels is not None:
+            extra = self.options.extra_channels.expand(self.batch, -1, -1, -1)
+            inputs = torch.cat([inputs, extra], dim=1)  # (b, c + k, h, w)
+        inputs = inputs.to(self.model.dtype)
+        outputs = [self._predict(rows, timestep, index) for rows in inputs.split(self.chunk)]
+        output = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+        self._check(index, torch.isfinite(output).all())
+        return output
+
+    def finish(self) -> None:
+        """Check what has not been checked yet."""
+        if self.pending is not None:
+            self._check(self.pending[0] + 1, None)
+
+    def step(self, output: torch.Tensor, latents: torch.Tensor, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the next latents and the predicted clean latents."""
+        extra = {"generator": self.generators} if self.takes_generator else {}
+        result = self.scheduler.step(output, self.timesteps[index], latents, **extra)
+        clean = getattr(result, "pred_original_sample", None)
+        if clean is None:
+            clean = getattr(result, "denoised", None)
+        if clean is None:
+            clean = self.scheduler.model_outputs[-1]  # multistep solvers keep their x0 predictions
+        latents = result.prev_sample
+        if self.options.blend is not None:
+            latents = self._blended(self.options.blend, latents, index)
+        return latents, clean
+
+    def _check(self, index: int, is_finite: torch.Tensor | None) -> None:
+        """Raise InvalidResult for NaN: at once on the CPU, one step late on a GPU.
+
+        Asking a GPU waits for it. Asking for the step before keeps the launch queue filled, and still keeps this
+        thread within a step of the GPU, so that a stop takes effect within a step.
+        """
+        asked, self.pending = self.pending, None if is_finite is None else (index, is_finite)
+        if self.model.device.type == "cpu":
+            asked, self.pending = self.pending, None
+        if asked is not None and not bool(asked[1]):
+            raise InvalidResult(
+                f"The model produced invalid values (NaN) at step {asked[0] + 1} of {len(self.timesteps)}.",
+                "Try another seed or scheduler; if it happens again, set dtype to float32 in the settings.",
+            )
+
+    def _predict(self, rows: torch.Tensor, timestep: torch.Tensor, index: int) -> torch.Tensor:
+        begin, end = self.options.guidance
+        share = index / len(self.timesteps)
+        if self.pair is None or not (begin <= share < end or (end >= 1 and begin <= share)):
+            return self.model.predict(rows, timestep, self.positive).float()
+        negative, positive = self.model.predict(torch.cat([rows] * 2), timestep, self.pair).float().chunk(2)
+        return negative + self.conditioning.guidance_scale * (positive - negative)
+
+    def _blended(self, blend: Blend, latents: torch.Tensor, index: int) -> torch.Tensor:
+        following = index + 1
+        if following < len(self.timesteps):
+            known = self._add_noise(blend.latents, self.timesteps[following : following + 1])
+        else:
+            known = blend.latents
+        free = blend.mask
+        if blend.soft:
+            share = following / len(self.timesteps)
+            free = ((free >= 1 - share) & (free > 0)).to(latents.dtype)
+        return (1 - free) * known + free * latents
+
+    def _add_noise(self, latents: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        rows = latents.to(self.model.device, torch.float32).expand(self.batch, -1, -1, -1)
+        return self.scheduler.add_noise(rows, self.noise, timesteps)
+
+
+def _skipped_steps(steps: int, start: Start | None) -> int:
+    """Return how many of `steps` a start picture spares: diffusers' rule, but at least one step remains."""
+    if start is None:
+        return 0
+    return min(steps - min(int(steps * start.strength), steps), steps - 1)

@@ -1,0 +1,267 @@
+"""The engine: a request in, a stream of events out. Torch lives behind it; no page, no gallery in front of it.
+
+`Engine.run` is what the job runner calls on its one thread. Text to image is here; other kinds of request
+arrive as handlers from the composition root and build on `load` and `sample`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, TypeAlias
+
+import diffusers
+import torch
+import transformers
+from PIL import Image
+
+from studio.engine import memory
+from studio.engine.catalog import ModelCard, Scan, scan
+from studio.engine.denoise import LoopOptions, LoopStep, Plan, denoise, rows_at_once
+from studio.engine.images import to_pictures
+from studio.engine.noise import seeds_of
+from studio.engine.store import Loaded, ModelStore
+from studio.engine.trajectories import Trajectories, Trajectory
+from studio.errors import InvalidRequest, ModelError
+from studio.events import Cancelled, Decoding, Event, Finished, Loading, Step
+from studio.requests import Request, Sampled, TextToImage
+from studio.settings import Settings
+
+ShouldStop: TypeAlias = Callable[[], bool]
+Handler: TypeAlias = Callable[["Engine", Any, ShouldStop], Iterator[Event]]
+LIBRARIES = ("torch", "diffusers", "transformers")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a denoising run made; `seconds` leaves loading out, `facts` and `notes` go into Finished."""
+
+    images: tuple[Image.Image, ...]
+    seeds: tuple[int, ...]
+    seconds: float
+    facts: dict[str, Any]
+    notes: tuple[str, ...]
+
+    def finished(self, **changes: Any) -> Finished:
+        """Return the ending event, with `changes`."""
+        values = {name: getattr(self, name) for name in ("images", "seeds", "seconds", "facts", "notes")}
+        return Finished(**{**values, **changes})
+
+
+class Engine:
+    """Runs requests, one at a time.
+
+    Args:
+        settings: Folders, device, memory, preview rate.
+        store: Loaded models; None: one of its own.
+        read_picture: Returns the picture with a SHA-256, for requests that refer to pictures.
+        handlers: Further kinds of request: `handler(engine, request, should_stop)` yields events.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: ModelStore | None = None,
+        read_picture: Callable[[str], Image.Image] | None = None,
+        *,
+        handlers: Mapping[type[Request], Handler] | None = None,
+    ) -> None:
+        _quieten()
+        self.settings = settings
+        self.store = store or ModelStore(settings)
+        self.trajectories = Trajectories()
+        self._read_picture = read_picture
+        self._handlers: dict[type[Request], Handler] = {TextToImage: text_to_image, **(handlers or {})}
+
+    @torch.inference_mode()
+    def run(self, request: Request, should_stop: ShouldStop) -> Iterator[Event]:
+        """Yield what happens to `request`, up to Finished or Cancelled.
+
+        The decorator form of inference_mode enters and leaves the mode around every resumption, so it does not
+        leak into whoever advances the generator.
+
+        Raises:
+            StudioError: Anything that can go wrong, in the artist's words.
+        """
+        handler = self._handlers.get(type(request))
+        if handler is None:
+            raise InvalidRequest(f'The engine does not run "{getattr(request, "kind", "?")}" requests.')
+        try:
+            yield from handler(self, request, should_stop)
+        except (RuntimeError, MemoryError) as error:
+            if not memory.is_out_of_memory(error):
+                raise
+            raise self._out_of_memory(request, error) from error
+
+    def scan(self) -> Scan:
+        """Return the models there are now, usable or not; cheap."""
+        return scan(self.settings.checkpoint_folders)
+
+    def models(self) -> list[ModelCard]:
+        """Return the usable models; the first is the default."""
+        return list(self.scan().models)
+
+    def read_picture(self, sha256: str) -> Image.Image:
+        """Return the picture a request refers to; raises InvalidPicture when it is gone."""
+        if self._read_picture is None:
+            raise InvalidRequest("This engine has no pictures to read.")
+        return self._read_picture(sha256)
+
+    def warm_up(self) -> None:
+        """Load the default model and let it predict once, so that the first job is as fast as the rest."""
+        listed = self.models()
+        if not listed:
+            return
+        loaded = _drain(self.store.get(listed[0]))
+        card = loaded.card
+        request = TextToImage(
+            prompt="warm up",
+            steps=1,
+            scheduler=card.schedulers[0].id,
+            seed=0,
+            guidance_scale=card.preset("standard").guidance_scale,
+        )
+        with torch.inference_mode():
+            for _ in self.sample(loaded, request, card.width, card.height, should_stop=lambda: False):
+                pass
+
+    def load(self, model_id: str) -> Generator[Loading, None, Loaded]:
+        """Yield Loading events while the model called `model_id` (empty: the default) is loaded; return it.
+
+        Raises:
+            UnknownName, ModelError, OutOfMemory: It cannot be had; the models in memory stay.
+        """
+        return (yield from self.store.get(self.scan().find(model_id)))
+
+    def sample(
+        self,
+        loaded: Loaded,
+        request: Sampled,
+        width: int,
+        height: int,
+        *,
+        should_stop: ShouldStop,
+        options: LoopOptions | None = None,
+    ) -> Generator[Event, None, Result | None]:
+        """Run the denoising loop: yield Step, Decoding or Cancelled; return the pictures, or None if stopped.
+
+        Args:
+            loaded: From `load`.
+            request: Prompt, steps, guidance, scheduler, seed, batch.
+            width, height: Of the pictures, in pixels, on the model's grid.
+            should_stop: Asked before every step and before decoding.
+            options: Start picture, mask, replayed steps, ...
+
+        Raises:
+            InvalidRequest, OutOfMemory, InvalidResult
+        """
+        model = loaded.model
+        loaded.card.check_size(width, height)
+        rows = rows_at_once(model, request.batch, options)
+        memory.check_fits(model, width, height, rows, self.store.device.free_bytes())
+        begin = time.perf_counter()
+        read = model.read_prompt(request.prompt)
+        plan = Plan(
+            conditioning=model.condition(
+                read.text,
+                model.read_prompt(request.negative_prompt).text,
+                guidance_scale=request.guidance_scale,
+                width=width,
+                height=height,
+            ),
+            shape=model.latent_shape(width, height),
+            scheduler=request.scheduler,
+            steps=request.steps,
+            seeds=seeds_of(request.seed, request.batch),
+        )
+        previews, outputs, last = _Previews(loaded, self.settings.preview_seconds), [], None
+        for step in denoise(model, plan, options, should_stop=should_stop):
+            outputs.append(step.output)
+            last = step
+            yield Step(step.index, step.total, previews.of(step), time.perf_counter() - begin)
+        if last is None or not last.is_last or should_stop():
+            yield Cancelled(at_step=last.index if last else 0)
+            return None
+        yield Decoding()
+        self._remember(request, loaded, outputs, options)
+        images = tuple(picture for part in last.latents.split(rows) for picture in to_pictures(model.decode(part)))
+        return Result(images, plan.seeds, time.perf_counter() - begin, facts_of(loaded), read.notes)
+
+    def trajectory(self, request: Request, loaded: Loaded) -> Trajectory | None:
+        """Return what the model said at each step of an earlier run of `request`, if it is still kept."""
+        return self.trajectories.of(request, loaded.checksum)
+
+    def _remember(
+        self, request: Request, loaded: Loaded, outputs: list[torch.Tensor], options: LoopOptions | None
+    ) -> None:
+        arrays = tuple(output.cpu().numpy() for output in outputs)
+        replayed = options.replay if options else ()
+        self.trajectories.keep(request, loaded.checksum, Trajectory((*replayed, *arrays)))
+
+    def _out_of_memory(self, request: Request, error: BaseException) -> Exception:
+        memory.release(error)
+        self.trajectories.clear()
+        if not isinstance(request, TextToImage):
+            self.store.forget_all()
+            return memory.explain(None, 0, 0, 1, 0)
+        card = self.scan().find(request.model)
+        self.store.forget_others(card)
+        kept = self.store.peek(card)
+        rows = request.batch if self.store.device.device != "cpu" else 1
+        free = self.store.device.free_bytes()
+        return memory.explain(kept and kept.model, request.width, request.height, rows, free)
+
+
+def text_to_image(engine: Engine, request: TextToImage, should_stop: ShouldStop) -> Iterator[Event]:
+    """Run a prompt to pictures."""
+    card = engine.scan().find(request.model)
+    card.check_size(request.width, request.height)
+    if card.is_inpainting:
+        raise ModelError(f"{card.name} is an inpainting model.", "Use it in the Inpaint tab, or choose another model.")
+    loaded = yield from engine.store.get(card)
+    result = yield from engine.sample(loaded, request, request.width, request.height, should_stop=should_stop)
+    if result is not None:
+        yield result.finished()
+
+
+def facts_of(loaded: Loaded) -> dict[str, Any]:
+    """Return what makes a run with `loaded` repeatable: model, checksum, device, dtype, versions."""
+    return {
+        "model": loaded.card.id,
+        "checksum": loaded.checksum,
+        "device": loaded.placement.device,
+        "dtype": loaded.placement.dtype,
+        "preview_r2": round(loaded.preview.r2, 4),
+        "versions": {name: version(name) for name in LIBRARIES},
+    }
+
+
+class _Previews:
+    """Which steps get a preview: the first, the last, and between them one per period."""
+
+    def __init__(self, loaded: Loaded, period_seconds: float) -> None:
+        self._map, self._period = loaded.preview, period_seconds
+        self._next = 0.0
+
+    def of(self, step: LoopStep) -> Image.Image | None:
+        now = time.perf_counter()
+        if step.index > 1 and not step.is_last and now < self._next:
+            return None
+        self._next = now + self._period
+        return self._map(step.clean)
+
+
+def _quieten() -> None:
+    """Loading says what it does through events; the libraries' own progress bars would garble a terminal."""
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+
+
+def _drain(loading: Generator[Loading, None, Loaded]) -> Loaded:
+    while True:
+        try:
+            next(loading)
+        except StopIteration as stop:
+            return stop.value

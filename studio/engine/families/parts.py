@@ -1,0 +1,127 @@
+"""Loading one part of a diffusers folder, safely: safetensors only, nothing from a hub, nothing left at random.
+
+Every diffusers part is built without memory first (on the meta device) and its names and shapes are held
+against the file's header, so that a checkpoint of another architecture is refused before a weight is read.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import init_empty_weights
+
+from studio.engine.checkpoint import Header, read_folder_headers, read_json, weight_files
+from studio.errors import ModelError
+
+logger = logging.getLogger(__name__)
+
+
+def load_diffusers_part(
+    make: Callable[[Mapping[str, Any]], torch.nn.Module], cls: Any, folder: Path, *, dtype: torch.dtype
+) -> Any:
+    """Return the diffusers model in `folder`, checked against its header, in `dtype` on the CPU, in eval mode.
+
+    Raises:
+        ModelError: The part is damaged, or its weights do not fit its configuration.
+    """
+    config = read_json(folder / "config.json")
+    header = read_folder_headers(folder)
+    check_shapes(expected_shapes(lambda: make(config), what=folder), header, what=folder)
+    variant = weight_files(folder)[0].name.split(".")[1:-1]
+    try:
+        model = cls.from_pretrained(
+            folder,
+            torch_dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            variant=variant[0] if variant and variant[0] in ("fp16", "bf16", "non_ema") else None,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise _not_loaded(folder, error) from error
+    return model.eval().requires_grad_(False)
+
+
+def load_transformers_part(cls: Any, folder: Path, *, dtype: torch.dtype) -> Any:
+    """Return the transformers model in `folder` in `dtype` on the CPU, in eval mode; raises ModelError."""
+    read_folder_headers(folder)
+    config = read_json(folder / "config.json")
+    if "auto_map" in config:
+        raise ModelError(f'"{folder.parent.name}/{folder.name}" asks to run its own code and was not opened.')
+    variant = weight_files(folder)[0].name.split(".")[1:-1]
+    try:
+        model, info = cls.from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+            variant=variant[0] if variant and variant[0] in ("fp16", "bf16") else None,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise _not_loaded(folder, error) from error
+    absent = [key for key in info["missing_keys"] if not key.startswith("pooler.") and "position_ids" not in key]
+    if absent or info["mismatched_keys"]:
+        first = (absent or [str(info["mismatched_keys"][0])])[0]
+        raise ModelError(
+            f'"{folder.parent.name}/{folder.name}" does not fit its configuration '
+            f'({len(absent) + len(info["mismatched_keys"])} weights, first "{first}").',
+            "Download the model again.",
+        )
+    return model.eval().requires_grad_(False)
+
+
+def expected_shapes(make: Callable[[], torch.nn.Module], *, what: Path) -> dict[str, tuple[int, ...]]:
+    """Return the names and shapes of the weights of the model that `make` builds, without building them."""
+    try:
+        with init_empty_weights():
+            model = make()
+    except (TypeError, ValueError, KeyError, RuntimeError, ZeroDivisionError) as error:
+        raise ModelError(
+            f'The configuration of "{what.parent.name}/{what.name}" makes no model: {str(error)[:200]}.',
+            "Download the model again.",
+        ) from error
+    return {name: tuple(value.shape) for name, value in model.state_dict().items()}
+
+
+def check_shapes(expected: Mapping[str, tuple[int, ...]], header: Header, *, what: Path) -> None:
+    """Raise ModelError when `header` lacks a weight of `expected` or has it in another shape."""
+    name = f"{what.parent.name}/{what.name}" if what.suffix == "" else what.name
+    old_attention = any(".mid_block.attentions.0.query.weight" in key for key in header.tensors)
+    for key, shape in expected.items():
+        if key not in header.tensors:
+            if old_attention and ".attentions." in key:
+                continue  # names of before diffusers 0.17, which diffusers converts itself
+            raise ModelError(
+                f'"{name}" does not fit its configuration: "{key}" is missing.', "Use the configuration stored with it."
+            )
+        found = header.tensors[key].shape
+        if found != shape and not (old_attention and ".attentions." in key):
+            raise ModelError(
+                f'"{name}" does not fit its configuration: "{key}" is {found}, the configuration says {shape}.',
+                "Use the configuration stored with it.",
+            )
+
+
+def place(model: Any, device: torch.device) -> Any:
+    """Return `model` on `device`; convolutions in channels_last on a GPU."""
+    if device.type == "cuda":
+        return model.to(device, memory_format=torch.channels_last)
+    return model.to(device)
+
+
+def nbytes_of(*models: torch.nn.Module) -> int:
+    """Return the bytes that the models' weights take in memory."""
+    return sum(value.nbytes for model in models for value in model.state_dict().values())
+
+
+def _not_loaded(folder: Path, error: Exception) -> ModelError:
+    text = str(error).strip().splitlines()
+    logger.info("could not load %s", folder, exc_info=error)
+    return ModelError(
+        f'"{folder.parent.name}/{folder.name}" could not be loaded: {(text or [type(error).__name__])[0][:200]}',
+        "Download the model again.",
+    )

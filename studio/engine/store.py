@@ -1,0 +1,151 @@
+"""Loaded models by id: each once, for all tabs; the least recently used go when memory runs short.
+
+Loading is a generator of Loading events. A model that cannot be loaded leaves the others as they are.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from studio.engine.catalog import ModelCard
+from studio.engine.checksums import Checksums
+from studio.engine.device import DeviceChoice, Placement, choose_device
+from studio.engine.families import loader_of
+from studio.engine.memory import is_out_of_memory, release
+from studio.engine.precision import Precisions, measure
+from studio.engine.preview import PreviewMap, preview_map
+from studio.errors import OutOfMemory
+from studio.events import Loading
+from studio.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model ready to run: the loop's Denoiser, its checksum and its preview map."""
+
+    card: ModelCard
+    model: Any
+    checksum: str
+    preview: PreviewMap
+    placement: Placement
+
+
+class ModelStore:
+    """Models in memory, within a budget.
+
+    Args:
+        settings: `memory_gb` is the budget (0: half of the device's memory); `cache_dir` keeps what was computed.
+        device: Where models go; None: chosen from the settings.
+    """
+
+    def __init__(self, settings: Settings, device: DeviceChoice | None = None) -> None:
+        self.device = device or choose_device(settings)
+        self.budget_bytes = int(settings.memory_gb * 1e9) or self.device.total_bytes() // 2
+        self.checksums = Checksums(settings.cache_dir / "checksums.json")
+        self._precisions = Precisions(settings.cache_dir / "precision.json")
+        self._preview_folder = settings.cache_dir / "previews"
+        self._loaded: OrderedDict[tuple[str, str], Loaded] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, card: ModelCard) -> Generator[Loading, None, Loaded]:
+        """Yield what is being loaded, if anything has to be; return the model.
+
+        Raises:
+            ModelError: The model is damaged or of another kind.
+            OutOfMemory: It does not fit, even alone.
+        """
+        key = (card.id, str(card.path))
+        kept = self._loaded.get(key)
+        if kept is not None and self._is_current(kept):
+            self._loaded.move_to_end(key)
+            return kept
+        yield Loading(card.name)
+        with self._lock:
+            kept = self._loaded.get(key)  # another thread may have loaded it meanwhile
+            if kept is None or not self._is_current(kept):
+                self._loaded.pop(key, None)
+                kept = None
+                kept = yield from self._load(card)
+                self._loaded[key] = kept
+            self._loaded.move_to_end(key)
+        return kept
+
+    def peek(self, card: ModelCard) -> Loaded | None:
+        """Return the model of `card` if it is loaded."""
+        return self._loaded.get((card.id, str(card.path)))
+
+    def forget(self, model_id: str) -> None:
+        """Free the model called `model_id`, if it is loaded (its files may be about to change)."""
+        for key in [key for key in self._loaded if key[0] == model_id]:
+            del self._loaded[key]
+        release()
+
+    def forget_others(self, card: ModelCard) -> None:
+        """Free every model but the one of `card`."""
+        for key in [key for key in self._loaded if key != (card.id, str(card.path))]:
+            del self._loaded[key]
+        release()
+
+    def forget_all(self) -> None:
+        """Free every model."""
+        self._loaded.clear()
+        release()
+
+    @property
+    def loaded_ids(self) -> tuple[str, ...]:
+        """Ids of the models in memory, least recently used first."""
+        return tuple(key[0] for key in self._loaded)
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes that the weights in memory take."""
+        return sum(loaded.model.nbytes for loaded in self._loaded.values())
+
+    def _is_current(self, loaded: Loaded) -> bool:
+        return self.checksums.of(loaded.card.path) == loaded.checksum
+
+    def _load(self, card: ModelCard) -> Generator[Loading, None, Loaded]:
+        checksum = self.checksums.of(card.path)
+        placement = self.device.placement("float32")
+        self._make_room(card, placement)
+        try:
+            if not self.device.dtype:
+                placement = self.device.placement((yield from self._measured_dtype(card, checksum)))
+            model = yield from loader_of(card.family)(card, placement)
+            yield Loading(f"{card.name}: preview", 0.95)
+            preview = preview_map(model, checksum, self._preview_folder)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._loaded.clear()
+            release(error)
+            raise OutOfMemory(
+                f"{card.name} needs about {card.bytes / 1e9:.1f} GB and does not fit into memory.",
+                "Close other programs, or use a smaller model.",
+            ) from error
+        return Loaded(card, model, checksum, preview, placement)
+
+    def _measured_dtype(self, card: ModelCard, checksum: str) -> Generator[Loading, None, str]:
+        measured = self._precisions.known(checksum)
+        if measured is None:
+            exact = yield from loader_of(card.family)(card, self.device.placement("float32"))
+            yield Loading(f"{card.name}: measuring which precision is faster here")
+            rounded = yield from loader_of(card.family)(card, self.device.placement("bfloat16"))
+            measured = measure(exact, rounded)
+            logger.info("%s: bfloat16 is x%.2f, off by %.4f", card.id, measured.gain, measured.error)
+            self._precisions.remember(checksum, measured)
+        return measured.dtype
+
+    def _make_room(self, card: ModelCard, placement: Placement) -> None:
+        need = card.bytes
+        while self._loaded and self.used_bytes + need > self.budget_bytes:
+            key, _ = self._loaded.popitem(last=False)
+            logger.info("freed %s to make room for %s", key[0], card.id)
+            release()

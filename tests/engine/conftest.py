@@ -1,0 +1,32 @@
+"""One set of tiny models for the whole engine suite, and an engine over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from studio.engine.engine import Engine
+from studio.settings import Settings
+from tests.engine import tiny
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one tiny model of each kind: "ldm", "sd1", "sd2", "sdxl", "lcm"."""
+    folder = tmp_path_factory.mktemp("models")
+    tiny.save_ldm(folder / "ldm")
+    tiny.save_sd(folder / "sd1")
+    tiny.save_sd(folder / "sd2", prediction_type="v_prediction")
+    tiny.save_sdxl(folder / "sdxl")
+    tiny.save_sd(folder / "lcm", time_cond_proj_dim=16)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def engine(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """An engine in float32 over the tiny models."""
+    data = tmp_path_factory.mktemp("data")
+    settings = Settings(data_dir=data, model_folders=(model_folder,), device="cpu", dtype="float32", preview_seconds=0)
+    yield Engine(settings)
