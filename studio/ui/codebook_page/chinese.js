@@ -1,0 +1,28 @@
+// The Codebook tab's words in Chinese; English is the key.
+
+export const CHINESE = {
+  Stamp: "图章", Select: "选择", "Pick a code": "吸取编码", Grid: "网格", "Before and after": "前后对比", Tools: "工具", View: "视图",
+  Picture: "图片", Codes: "编码", Misfit: "误差", Certainty: "确定度", Usage: "使用频率",
+  "Alike together": "相似相邻", "By hue": "按色相", "By lightness": "按明度", "By texture": "按纹理", "By use": "按使用", "By number": "按编号",
+  "Order of the codes": "编码排序", "Find a colour": "查找颜色", "Show every code": "显示全部编码", "unused too": "含未使用",
+  "One moment": "请稍候", "Reading the picture": "正在读取图片", "That changes nothing here.": "这里没有变化。",
+  "Mixing the colours of the codes": "正在准备编码的颜色", "Now click the code that takes its place.": "现在点击用来替换的编码。",
+  codes: "个编码", selected: "已选", row: "行", column: "列", Code: "编码",
+  "Select a part first (M).": "请先选择一部分（M）。", "Choose a code first: click one in the atlas.": "请先在图谱中点击一个编码。",
+  Where: "在哪里", "Replace all": "全部替换", Mute: "静音", "In the gallery": "图库中", "Looks alike": "看起来像", "Swaps well": "可互换",
+  "in this picture": "在本图中", "in the examples": "在示例中", "Looking through the gallery": "正在查找图库",
+  "No picture of your gallery uses it.": "图库中没有图片用到它。", Open: "打开",
+  Change: "变化", "On the selected part": "作用于所选部分", "On the whole picture": "作用于整张图片", "How far": "跨度", "How many": "比例",
+  "Sort by": "排序依据", Lightness: "明度", Hue: "色相", Texture: "纹理", Number: "编号", Direction: "方向", "Along rows": "沿行", "Down columns": "沿列",
+  Jitter: "抖动", "Fewer codes": "减少编码", Restrict: "限制", Order: "次序", Sort: "排序", Shuffle: "打乱",
+  Palette: "调色板", "Choose where the colours come from.": "请选择颜色来源。", Way: "方式", "Keep its balance": "保持比例", "Nearest codes": "最近编码", "Match light": "匹配明暗",
+  "From a picture": "取自图片", Load: "载入", "Save this one": "保存当前", Apply: "应用", "That file is not a palette.": "该文件不是调色板。",
+  Film: "动画", Kind: "类型", "Smooth morph": "平滑变形", "Stepped morph": "逐级变形", Dissolve: "溶解", Grow: "生长", File: "文件", Frames: "帧数",
+  "from the first state to this one": "从最初到现在", "To another picture": "到另一张图片", "Make film": "制作动画", "Save film": "保存动画", "Drawing the frames": "正在绘制各帧",
+  Meter: "压缩", "The picture as codes, beside other formats": "编码与其他格式比较", bytes: "字节", "bits per pixel": "比特/像素", raw: "原始", entropy: "熵",
+  Model: "模型", "256 px, quick": "256 像素，快", "768 px, slow": "768 像素，慢", "A picture": "图片文件", "A picture as text": "文字形式的图片", "Open text": "打开文字",
+  Share: "分享", "The whole picture in these letters": "整张图片就在这些字符里", Copy: "复制", Save: "保存", characters: "个字符",
+  "Copied. Whoever has this model can paste it back.": "已复制。有同一模型的人都可以粘贴还原。",
+  Keep: "保留", "Keep in gallery": "存入图库", "Save PNG": "保存 PNG", "Keeping the picture": "正在保存图片", "Kept in the gallery, with everything you did.": "已存入图库，包含全部操作。",
+  "Inpaint what I edited": "重绘我编辑的部分", "Send to": "发送到", "The other tab did not open.": "另一个标签页没有打开。",
+};
