@@ -66,10 +66,12 @@ class EngineHost:
     def _load(self, warm_up: bool) -> None:
         try:
             self.phase = "loading torch and diffusers"
+            from studio.engine.device import choose_device
             from studio.engine.engine import Engine
+            from studio.handlers import handlers
 
-            self._engine = Engine(self._settings, read_picture=self._read_picture)
-            self.notice = self._engine.notice
+            self.notice = choose_device(self._settings).reason
+            self._engine = Engine(self._settings, read_picture=self._read_picture, handlers=handlers(self._settings))
             self._ready.set()
             if warm_up:
                 self.phase = "loading the default model"
