@@ -172,9 +172,7 @@ def _try_all(
     for place, method in enumerate(methods):
         try:
             alone = request.model_copy(update={"methods": (method.name,), "batch": 1})
-            outcome = yield from _staged(
-                _chain(alone, [method], pictures, context, should_stop), place, len(methods)
-            )
+            outcome = yield from _staged(_chain(alone, [method], pictures, context, should_stop), place, len(methods))
         except StudioError as error:
             notes.append(f"{method.title}: {error.message}")
             continue
