@@ -15,8 +15,9 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from studio.errors import StudioError
+from studio.settings import ROOT
 
-SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "languages.json"
+SHIPPED = ROOT / "assets" / "languages.json"
 FORMAT_VERSION = 1
 LANGUAGES = {"zh": "Chinese", "ja": "Japanese", "es": "Spanish", "fr": "French", "de": "German"}
 UNIT, BACKGROUND_FIRST = "|", "~"

@@ -259,7 +259,8 @@ def explain(error: ValidationError, request: type[Request]) -> InvalidRequest:
     """Turn pydantic's first complaint into one plain sentence with the value and the allowed range."""
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else ""
-    value = repr(first.get("input"))[:60]
+    given = first.get("input")
+    value = (given if isinstance(given, str) and given.replace(".", "", 1).lstrip("+-").isdigit() else repr(given))[:60]
     if first["type"] == "extra_forbidden":
         return UnknownName("setting", name, request.model_fields, field=name)
     if name not in request.model_fields:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from studio.errors import SettingsError
 
-ROOT = Path(__file__).resolve().parent.parent
+_CHECKOUT = Path(__file__).resolve().parent.parent
+ROOT = _CHECKOUT if (_CHECKOUT / "assets").is_dir() else Path(sys.prefix) / "share" / "tessera-studio"
+"""Where assets/ and checkpoints/ are: in a checkout its top folder, installed by pip the shared data folder."""
 
 
 class Settings(BaseModel):
