@@ -11,10 +11,17 @@ from studio.engine.checkpoint import Header
 from studio.errors import ModelError
 
 _UNET = "model.diffusion_model."
-_CONTEXT = _UNET + "input_blocks.{}.1.transformer_blocks.0.attn2.to_k.weight"
+_CONTEXT = ".attn2.to_k.weight"
+_DECODER = "first_stage_model.decoder."
+_MARKERS: dict[str, tuple[str, ...]] = {
+    "sdxl": (_DECODER, "conditioner.embedders.0.transformer.", "conditioner.embedders.1.model.", _UNET + "label_emb."),
+    "sd2": (_DECODER, "cond_stage_model.model.transformer."),
+    "sd1": (_DECODER, "cond_stage_model.transformer."),
+}
 
 _OTHERS: tuple[tuple[str, str], ...] = (
     ("double_blocks.", "FLUX"),
+    ("single_blocks.", "FLUX"),
     ("joint_blocks.", "Stable Diffusion 3"),
     ("lora_unet_", "LoRA"),
     ("lora_te", "LoRA"),
@@ -53,15 +60,18 @@ def architecture_of(header: Header, file_name: str) -> Architecture:
     first = tensors.get(_UNET + "input_blocks.0.0.weight")
     if first is None:
         raise _other_kind(header, file_name)
-    context = next((tensors[k].shape[1] for i in (1, 4) if (k := _CONTEXT.format(i)) in tensors), 0)
-    name = {768: "sd1", 1024: "sd2", 2048: "sdxl"}.get(context)
-    if name is None or (name == "sdxl") != (_UNET + "label_emb.0.0.weight" in tensors):
-        kind = "an SDXL refiner" if context == 1280 else f"a model with context width {context}"
-        raise ModelError(f'"{file_name}" is {kind}; SD 1.x (768), SD 2.x (1024) or SDXL (2048) is needed here.')
-    _require_parts(header, name, file_name)
-    if len(first.shape) != 4 or first.shape[0] != 320 or first.shape[1] not in (4, 9):
+    name = next((name for name, markers in _MARKERS.items() if all(_has(header, m) for m in markers)), None)
+    if name is None:
+        kind = "an SDXL refiner" if _has(header, "conditioner.embedders.0.model.") else "only a part of a model"
         raise ModelError(
-            f'"{file_name}" starts with a convolution of shape {first.shape}; (320, 4, 3, 3) is needed here.',
+            f'"{file_name}" is {kind}: a denoiser, an autoencoder and text encoders are needed here.',
+            "Use a full SD 1.x, SD 2.x or SDXL checkpoint.",
+        )
+    _check_context(header, name, file_name)
+    if first.shape[1:] not in ((4, 3, 3), (9, 3, 3)):
+        raise ModelError(
+            f'"{file_name}" takes {first.shape[1] if len(first.shape) > 1 else 0} channels; text-to-image models '
+            "take 4, inpainting models 9.",
             "The studio runs text-to-image and inpainting models.",
         )
     said = header.metadata.get("modelspec.prediction_type", "")
@@ -82,24 +92,28 @@ def _is_768_v(header: Header) -> bool:
     return not resolution.startswith("512") and header.tensors[_UNET + "input_blocks.0.0.weight"].shape[1] == 4
 
 
-def _require_parts(header: Header, name: str, file_name: str) -> None:
-    prefixes = {"autoencoder": "first_stage_model.decoder.", "text encoder": "cond_stage_model."}
-    if name == "sdxl":
-        prefixes["text encoder"] = "conditioner.embedders.0."
-        prefixes["second text encoder"] = "conditioner.embedders.1."
-    for part, prefix in prefixes.items():
-        if not any(key.startswith(prefix) for key in header.tensors):
-            raise ModelError(
-                f'"{file_name}" has no {part} ("{prefix}*" is missing): it is a part of a model, not a whole one.',
-                "Use the full checkpoint.",
-            )
+def _has(header: Header, prefix: str) -> bool:
+    return any(key.startswith(prefix) for key in header.tensors)
+
+
+def _check_context(header: Header, name: str, file_name: str) -> None:
+    """Raise ModelError unless the denoiser reads vectors as wide as the text encoders make them."""
+    context = next((t.shape[1] for k, t in header.tensors.items() if k.endswith(_CONTEXT) and len(t.shape) == 2), 0)
+    tables = [key for key in header.tensors if key.endswith("token_embedding.weight") and key.startswith("con")]
+    width = sum(header.tensors[key].shape[-1] for key in tables)
+    if context != width:
+        raise ModelError(
+            f'"{file_name}" ({name}) reads text vectors {context} wide, but its text encoder makes them {width} wide.',
+            "Its parts do not belong together: download it again.",
+        )
 
 
 def _other_kind(header: Header, file_name: str) -> ModelError:
     for marker, kind in _OTHERS:
         if any(marker in key for key in header.tensors):
             return ModelError(
-                f'"{file_name}" is a {kind} file; a Stable Diffusion checkpoint is needed here.',
+                f'"{file_name}" is {"an" if kind[0] in "aA" else "a"} {kind} file; '
+                "a Stable Diffusion checkpoint is needed here.",
                 "Put a full SD 1.x, SD 2.x or SDXL checkpoint here.",
             )
     missing = _UNET + "input_blocks.0.0.weight"
