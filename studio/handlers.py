@@ -2,54 +2,56 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from studio.codebook.find import resolve
 from studio.codebook.run import Studio as CodebookStudio
 from studio.codebook.run import run_edit_tokens, run_reconstruct
 from studio.codebook.vqgan import Vqgan
-from studio.engine.catalog import scan
 from studio.engine.engine import Engine, Handler, ShouldStop
-from studio.errors import ModelError, UnknownName
+from studio.errors import UnknownName
 from studio.events import Event
-from studio.requests import EditTokens, Reconstruct, Request
+from studio.inpaint.context import Context
+from studio.inpaint.run import run_inpaint
+from studio.requests import EditTokens, Inpaint, Reconstruct, Request, Stylize
 from studio.settings import Settings
+from studio.stylize.run import run_stylize
 
 
-@dataclass(slots=True)
 class Codebooks:
-    """The VQGANs that are loaded, by model id: a diffusion model's own, or one that stands alone."""
+    """The VQGANs in use, each loaded once; asked from the engine's thread and the page's."""
 
-    settings: Settings
-    loaded: dict[Path, Vqgan] = field(default_factory=dict)
-
-    def find(self, model_id: str) -> Path:
-        """Return the folder of the VQModel that `model_id` names; empty is the first there is.
-
-        Raises:
-            ModelError: No model here has a codebook.
-            UnknownName: There is no such model; the nearest are suggested.
-        """
-        folders = {card.id: card.path for card in scan(self.settings.checkpoint_folders).models}
-        with_codes = {name: path / "vqvae" for name, path in folders.items() if (path / "vqvae").is_dir()}
-        if not with_codes:
-            raise ModelError("No model here has a codebook.", "Convert a VQGAN with: studio models convert.")
-        if model_id and model_id not in with_codes:
-            raise UnknownName("model with a codebook", model_id, with_codes, field="model")
-        return with_codes[model_id] if model_id else next(iter(with_codes.values()))
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loaded: dict[Path, Vqgan] = {}
+        self._guard = threading.Lock()
 
     def load(self, model_id: str) -> Vqgan:
-        """Return the VQGAN that `model_id` names, loaded once."""
-        folder = self.find(model_id)
-        if folder not in self.loaded:
-            self.loaded[folder] = Vqgan.load(folder)
-        return self.loaded[folder]
+        """Return the VQGAN called `model_id`, or the first there is.
+
+        Raises:
+            ModelError: There is none, or it is damaged.
+            UnknownName: None has this name; the nearest are suggested.
+        """
+        folder = resolve(model_id, self._settings.checkpoint_folders)
+        with self._guard:
+            if folder not in self._loaded:
+                self._loaded[folder] = Vqgan.load(folder)
+            return self._loaded[folder]
+
+    def load_or_default(self, model_id: str) -> Vqgan:
+        """Return the VQGAN of `model_id`, or the first there is for a model that has none."""
+        try:
+            return self.load(model_id)
+        except UnknownName:
+            return self.load("")
 
 
-def handlers(settings: Settings) -> dict[type[Request], Handler]:
+def handlers(settings: Settings, codebooks: Codebooks | None = None) -> dict[type[Request], Handler]:
     """Return the handlers of every kind of request that the engine does not run itself."""
-    codebooks = Codebooks(settings)
+    codebooks = codebooks or Codebooks(settings)
 
     def studio(engine: Engine) -> CodebookStudio:
         return CodebookStudio(codebooks.load, engine.read_picture, settings.cache_dir)
@@ -60,4 +62,10 @@ def handlers(settings: Settings) -> dict[type[Request], Handler]:
     def edit_tokens(engine: Engine, request: EditTokens, should_stop: ShouldStop) -> Iterator[Event]:
         yield from run_edit_tokens(request, studio(engine))
 
-    return {Reconstruct: reconstruct, EditTokens: edit_tokens}
+    def stylize(engine: Engine, request: Stylize, should_stop: ShouldStop) -> Iterator[Event]:
+        yield from run_stylize(request, Context.of(engine, codebooks.load_or_default), should_stop)
+
+    def inpaint(engine: Engine, request: Inpaint, should_stop: ShouldStop) -> Iterator[Event]:
+        yield from run_inpaint(request, Context.of(engine, codebooks.load_or_default), should_stop)
+
+    return {Reconstruct: reconstruct, EditTokens: edit_tokens, Stylize: stylize, Inpaint: inpaint}
