@@ -33,7 +33,7 @@ STYLE_PHRASES = {
     "poster": ("poster style",), "clipart": ("clipart style", "clipart"), "photo": ("photo", "photo style"),
 }  # fmt: skip
 _PROPER = re.compile(r"^(mount |statue of liberty|tokyo tower|santa claus|mrs\. claus|japan$|tux$)")
-_DETERMINED = re.compile(r"^(?:an?|the|my|our|two|three|four|some|many) ")
+_DETERMINED = re.compile(r"^(?:an?|the|my|our|two|three|four|some|many) ", re.IGNORECASE)
 _UNIQUE = frozenset({"sun", "milky way", "statue of liberty", "eiffel tower"})
 _SPLIT_HEAD = re.compile(r" (?=(?:with|of|in|on|from|and|without|behind|wearing|eating|holding|over|at) )")
 _VOWEL_SOUND = re.compile(r"^(?:[aeio]|u(?!ni|s[ea]|r[iu]|k|ti)|hour|honest|heir|x-ray|mri|suv\b)")
@@ -128,7 +128,7 @@ def canonical(noun: str, style: str, *, adjectives: Sequence[str] = ()) -> str:
 
 def without_colour(name: str) -> str:
     """Drop a leading colour word ("red apple"), which the pixels say better; "orange" alone is a fruit."""
-    first, _, rest = name.partition(" ")
+    first, _, rest = name.removeprefix("light ").removeprefix("dark ").partition(" ")
     return rest if first in COLOURS and rest else name
 
 

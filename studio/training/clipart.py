@@ -19,7 +19,7 @@ from studio.training.emoji import Candidate, Emojibase
 PUBLIC_DOMAIN = "public domain"
 GPL = "GPL-2.0"
 _BORING = re.compile(
-    r"^(shapes/(stars|flowchart|callouts|arrows|jigsaw)|computer/(icons|buttons)|special|logos|signs_and_symbols/"
+    r"^(shapes/(stars|flowchart|callouts|arrows|jigsaw)|computer/(icons|buttons|games)|special|logos|signs_and_symbols/"
     r"(flags|led|map_symbols|clocks)|transportation/(aiga-symbols|roadsigns)|recreation/games/cards|geography$|"
     r"decorations|people/stickmen|unsorted)"
 )
@@ -124,7 +124,7 @@ def clean_title(title: str, known: frozenset[str] | set[str]) -> str | None:
         if not parts or word in _FOREIGN:
             return None
         words.extend(parts)
-    name = captions.without_colour(" ".join(words))
+    name = " ".join(word for word in words if word not in COLOURS or words == [word])
     is_phrase = 0 < len(name.split()) <= 4 and len(name) > 2 and not re.search(r"^and | (of|and|with|in|on|a)$", name)
     return name if is_phrase else None
 
@@ -144,12 +144,13 @@ def _stamp_name(file: Path, known: frozenset[str]) -> str | None:
     if not text_file.is_file():
         return None
     line = text_file.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+    line = re.sub(r"(?i)^(?:(?:this|these|it|that) (?:is|are)|it's|it’s) ", "", line.strip())
     first = re.split(r"[.,!?;:(]| (?:is|are|was|has|that|used|for|made|which)\b", line)[0].strip()
-    match = re.match(r"(?i)^(?:this is )?(?:an?|the|some|one) (.+)$", first)
+    match = re.match(r"(?i)^(?:an?|the|some|one) (.+)$", first)
     name = (match[1] if match else first).lower().replace("’", "'")
     if not re.fullmatch(r"[a-z' -]{3,28}", name) or len(name.split()) > 4:
         return clean_title(file.stem, known)
-    return captions.without_colour(re.sub(r"^pair of (?:\w+ )?(?=\w+s$)|^it's an? ", "", name))
+    return captions.without_colour(re.sub(r"^pair of (?:\w+ )?(?=\w+s$)", "", name))
 
 
 def _is_public_domain(file: Path) -> bool:

@@ -19,6 +19,10 @@ COLOURS = (
 HUES_DEGREES = {
     "red": 2.0, "orange": 29.0, "yellow": 51.0, "green": 118.0, "blue": 216.0, "purple": 275.0, "pink": 328.0,
 }  # fmt: skip
+_TYPICAL = {  # saturation and value that a thing of this colour has at the median, at least
+    "red": (0.82, 0.8), "orange": (0.85, 0.92), "yellow": (0.75, 0.93), "green": (0.55, 0.5),
+    "blue": (0.6, 0.65), "purple": (0.5, 0.6), "pink": (0.45, 0.9),
+}  # fmt: skip
 DOMINANT_SHARE = 0.4
 _BITS = 5  # the table has 32 levels per channel
 _OPAQUE = 128
@@ -60,17 +64,18 @@ def rotate_hue(rgba: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
 def recolour(rgba: NDArray[np.uint8], colour: str) -> NDArray[np.uint8] | None:
     """Return the thing in another colour, or None when its pixels do not become that colour.
 
-    A coloured thing has its hues turned by the angle from its mean hue to the new one; black, white, grey
+    A coloured thing has its hues turned by the angle from its main hue to the new one, and is brightened where
+    the turn alone would give another word (a dark green turns to olive, not to yellow); black, white, grey
     and brown replace hue and saturation and stretch the brightness. The result is measured: only if
     `dominant_colours` then names `colour` first is it returned, so the caption cannot lie.
     """
     hsv = np.asarray(cv2.cvtColor(rgba[..., :3], cv2.COLOR_RGB2HSV_FULL), np.uint8)
     opaque = rgba[..., 3] >= _OPAQUE
     if colour in HUES_DEGREES:
-        mean = _mean_hue(hsv, opaque)
+        mean = _main_hue(hsv, opaque)
         if mean is None:
             return None
-        out = rotate_hue(rgba, HUES_DEGREES[colour] - mean)
+        out = _brightened(rotate_hue(rgba, HUES_DEGREES[colour] - mean), opaque, *_TYPICAL[colour])
     else:
         out = rgba.copy()
         out[..., :3] = _tinted(hsv, colour, opaque)
@@ -93,14 +98,31 @@ def _shares(rgba: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.bincount(words, minlength=len(COLOURS) + 1)[: len(COLOURS)] / len(words)
 
 
-def _mean_hue(hsv: NDArray[np.uint8], opaque: NDArray[np.bool_]) -> float | None:
-    """Mean hue in degrees of the largest coloured part, or None for a grey thing."""
+def _main_hue(hsv: NDArray[np.uint8], opaque: NDArray[np.bool_]) -> float | None:
+    """Commonest hue in degrees of the coloured part, or None for a grey thing."""
     coloured = opaque & (hsv[..., 1] > 70) & (hsv[..., 2] > 60)
     if coloured.sum() < 0.25 * max(1, opaque.sum()):
         return None
     counts = np.bincount(hsv[..., 0][coloured], minlength=256).astype(np.float64)
-    smooth = np.convolve(np.concatenate([counts[-12:], counts, counts[:12]]), np.ones(25), "valid")
+    smooth = np.convolve(np.concatenate([counts[-12:], counts, counts[:12]]), np.hanning(27)[1:-1], "valid")
     return float(smooth.argmax()) * 360 / 256
+
+
+def _brightened(
+    rgba: NDArray[np.uint8], opaque: NDArray[np.bool_], saturation: float, value: float
+) -> NDArray[np.uint8]:
+    """Raise saturation and value by gamma curves until their medians reach these, if they lie below."""
+    hsv = np.asarray(cv2.cvtColor(rgba[..., :3], cv2.COLOR_RGB2HSV_FULL), np.uint8)
+    coloured = opaque & (hsv[..., 1] > 70) & (hsv[..., 2] > 60)
+    for channel, wanted in ((1, saturation), (2, value)):
+        median = float(np.median(hsv[..., channel][coloured])) / 255 if coloured.any() else 1.0
+        if median < wanted:
+            gamma = np.log(wanted) / np.log(max(median, 0.05))
+            curve = np.round(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
+            hsv[..., channel] = curve[hsv[..., channel]]
+    out = rgba.copy()
+    out[..., :3] = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
+    return out
 
 
 def _tinted(hsv: NDArray[np.uint8], colour: str, opaque: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -110,9 +132,10 @@ def _tinted(hsv: NDArray[np.uint8], colour: str, opaque: NDArray[np.bool_]) -> N
     tone = value * (1 - 0.35 * saturation / 255)
     inside = tone[opaque]
     low, high = np.percentile(inside, [3, 97]) if inside.size else (0.0, 255.0)
-    tone = np.clip((tone - low) / max(high - low, 30.0), 0, 1)
+    middle, reach = (low + high) / 2, max(high - low, 60.0)  # a flat thing stays in the middle of the range
+    tone = np.clip((tone - middle) / reach + 0.5, 0, 1)
     hue, sat, dark, bright = {
-        "black": (0, 0, 8, 62), "white": (0, 0, 205, 255), "grey": (0, 0, 95, 205), "brown": (17, 150, 55, 165),
+        "black": (0, 0, 8, 62), "white": (0, 0, 212, 255), "grey": (0, 0, 95, 205), "brown": (17, 150, 55, 165),
     }[colour]  # fmt: skip
     flat = np.empty_like(hsv)
     flat[..., 0], flat[..., 1] = hue, sat
@@ -185,9 +208,11 @@ def _swatches() -> dict[str, NDArray[np.uint8]]:
     found: dict[str, list[NDArray[np.uint8]]] = {word: [] for word in COLOURS}
     for word, middle in middles.items():
         spread = 22 if word in ("green", "blue") else 12 if word in ("purple", "pink") else 6
-        for hue, saturation, value in rng.random((400, 3)):
+        least = np.maximum(np.array(_TYPICAL.get(word, (0.0, 0.0))) - (0.15, 0.12), (0.45, 0.4))
+        for hue, *strength in rng.random((400, 3)):
             degrees = (middle + (hue * 2 - 1) * spread) % 360
-            hsv = np.array([[[degrees * 255 / 360, 115 + 140 * saturation, 100 + 155 * value]]])
+            saturation, value = least + (1 - least) * strength
+            hsv = np.array([[[degrees * 255 / 360, saturation * 255, value * 255]]])
             rgb = np.asarray(cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB_FULL)[0, 0], np.uint8)
             if colour_of(rgb) == word:
                 found[word].append(rgb)

@@ -189,6 +189,8 @@ def _read_records(path: Path) -> Iterator[Record]:
     size = (path / _PICTURES).stat().st_size
     names = {f.name for f in fields(Record)}
     again = "Copy the pack again from where it came from, or build it again."
+    if (path / _RECORDS).stat().st_size == 0:
+        raise StudioError(f"{path / _RECORDS} is empty.", again)
     with (path / _RECORDS).open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             try:
@@ -198,10 +200,10 @@ def _read_records(path: Path) -> Iterator[Record]:
                     continue
                 row = {key: tuple(v) if isinstance(v, list) else v for key, v in row.items() if key in names}
                 record = Record(**row)
+                end = record.offset + record.length
             except (ValueError, TypeError, AttributeError) as error:
                 raise StudioError(f"{path / _RECORDS} is damaged at line {number}: {error}", again) from error
-            if record.offset < 0 or record.length <= 0 or record.offset + record.length > size:
-                end = record.offset + record.length
+            if record.offset < 0 or record.length <= 0 or end > size:
                 message = f"{path / _PICTURES} has {size} bytes, but line {number} needs {end}."
                 raise StudioError(message, again)
             yield record
