@@ -53,7 +53,7 @@ def _run(task: Task, context: Context, should_stop: ShouldStop, *, method: Metho
     yield Loading("VQGAN")
     vqgan = context.vqgan(task.request.model)
     yield Loading("the colours of the codes")
-    space = open_atlas(vqgan, context.cache_dir / "codebook").space(vqgan.vectors)
+    space = open_atlas(vqgan, context.cache_dir).space(vqgan.vectors)
     began = time.perf_counter()
     palette = palette_of(vqgan, task.references, task.weights)
     yield Step(1, 3, seconds=time.perf_counter() - began)
