@@ -10,7 +10,7 @@ from pathlib import Path
 
 from studio.codebook.animation import save_animation
 from studio.codebook.atlas import open_atlas
-from studio.codebook.headless import Batch, Desk
+from studio.codebook.headless import Batch, FileDesk
 from studio.codebook.meter import measure
 from studio.codebook.morph import MAX_FRAMES, STYLES, grow, morph
 from studio.codebook.neighbours import CodeSpace
@@ -45,7 +45,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
 
 def run(args: argparse.Namespace, settings: Settings, out: Out) -> int:
     """Do one action; exit status 1 when some of several files failed."""
-    return _ACTIONS[args.action](args, Desk(settings, args.model), out)
+    return _ACTIONS[args.action](args, FileDesk(settings, args.model), out)
 
 
 def _add_conversions(action: Callable[[str, str], argparse.ArgumentParser]) -> None:
@@ -101,17 +101,17 @@ def _add_sharing(action: Callable[[str, str], argparse.ArgumentParser]) -> None:
     unsharing.add_argument("--out", type=Path, required=True, help="the .png or .tokens to write")
 
 
-def _encode(args: argparse.Namespace, desk: Desk, out: Out) -> int:
+def _encode(args: argparse.Namespace, desk: FileDesk, out: Out) -> int:
     batch = Batch(args.sources, args.out, suffixes=(SUFFIX,))
     return batch.run(lambda source, target: desk.save(desk.open(source), target), out)
 
 
-def _decode(args: argparse.Namespace, desk: Desk, out: Out) -> int:
+def _decode(args: argparse.Namespace, desk: FileDesk, out: Out) -> int:
     batch = Batch(args.sources, args.out, suffixes=(".png",))
     return batch.run(lambda source, target: desk.save(desk.open(source), target), out)
 
 
-def _apply(args: argparse.Namespace, desk: Desk, out: Out) -> int:
+def _apply(args: argparse.Namespace, desk: FileDesk, out: Out) -> int:
     operations = _operations(args)
     batch = Batch(args.sources, args.out, suffixes=(".png", SUFFIX))
     space = CodeSpace(desk.vqgan.vectors, checksum=desk.vqgan.checksum)
@@ -140,7 +140,7 @@ def _operations(args: argparse.Namespace) -> tuple[Operation, ...]:
     return operations
 
 
-def _stats(args: argparse.Namespace, desk: Desk, out: Out) -> int:
+def _stats(args: argparse.Namespace, desk: FileDesk, out: Out) -> int:
     batch = Batch(args.sources)
     maps: list[TokenMap] = []
     failed = batch.run(lambda source, _: maps.append(desk.open(source)), _silent if args.json else out)
@@ -165,7 +165,7 @@ def _silent(*_: object, **__: object) -> None:
     return None
 
 
-def _atlas(args: argparse.Namespace, desk: Desk, out: Out) -> int:
+def _atlas(args: argparse.Namespace, desk: FileDesk, out: Out) -> int:
     _ends_with(args.out, ".png")
     usage = Usage.load(args.usage) if args.usage else None
     atlas = open_atlas(desk.vqgan, desk.cache_dir, progress=desk.progress(out, "atlas"))
@@ -182,7 +182,7 @@ def _atlas(args: argparse.Namespace, desk: Desk, out: Out) -> int:
     return 0
 
 
-def _palette(args: argparse.Namespace, desk: Desk, out: Out) -> int:
+def _palette(args: argparse.Namespace, desk: FileDesk, out: Out) -> int:
     _ends_with(args.out, ".json")
     palette = Palette.of(desk.open(args.source), name=args.source.stem)
     palette.save(args.out)
@@ -190,7 +190,7 @@ def _palette(args: argparse.Namespace, desk: Desk, out: Out) -> int:
     return 0
 
 
-def _morph(args: argparse.Namespace, desk: Desk, out: Out) -> int:
+def _morph(args: argparse.Namespace, desk: FileDesk, out: Out) -> int:
     _ends_with(args.out, ".mp4", ".gif", ".webp")
     first = desk.open(args.source)
     if args.target is None:
@@ -204,7 +204,7 @@ def _morph(args: argparse.Namespace, desk: Desk, out: Out) -> int:
     return 0
 
 
-def _share(args: argparse.Namespace, desk: Desk, out: Out) -> int:
+def _share(args: argparse.Namespace, desk: FileDesk, out: Out) -> int:
     tokens = desk.open(args.source)
     if args.out:
         save_share(tokens, args.out)
@@ -212,7 +212,7 @@ def _share(args: argparse.Namespace, desk: Desk, out: Out) -> int:
     return 0
 
 
-def _unshare(args: argparse.Namespace, desk: Desk, out: Out) -> int:
+def _unshare(args: argparse.Namespace, desk: FileDesk, out: Out) -> int:
     _ends_with(args.out, ".png", SUFFIX)
     text = sys.stdin.read() if args.text == "-" else args.text
     tokens = desk.unshare(text)
@@ -226,7 +226,7 @@ def _ends_with(path: Path, *suffixes: str) -> None:
         raise InvalidRequest(f'"{path.name}" does not end in {" or ".join(suffixes)}.', "Choose another --out.")
 
 
-_ACTIONS: dict[str, Callable[[argparse.Namespace, Desk, Out], int]] = {
+_ACTIONS: dict[str, Callable[[argparse.Namespace, FileDesk, Out], int]] = {
     "encode": _encode,
     "decode": _decode,
     "stats": _stats,

@@ -23,7 +23,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 Out = Callable[..., None]
 
 
-class Desk:
+class FileDesk:
     """One VQGAN, loaded when first needed, and the files that go through it."""
 
     def __init__(self, settings: Settings, model: str) -> None:

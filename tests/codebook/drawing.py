@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
-from diffusers import VQModel
 from PIL import Image
+
+if TYPE_CHECKING:
+    from diffusers import VQModel
 
 CODES = 64
 
 
 def untrained(*, attention: bool = False, codes: int = CODES, levels: int = 4) -> VQModel:
     """A random VQModel with 2^(levels - 1) pixels a token."""
+    import torch
+    from diffusers import VQModel
+
     torch.manual_seed(0)
     model = VQModel(
         block_out_channels=(16, 16, 24, 32, 32)[-levels:],
