@@ -96,3 +96,11 @@ def test_later_folders_replace_earlier_presets(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / "x.json").write_text(presets.as_json([StylePreset(name="S", prompt=words)]))
     assert presets.load_presets([tmp_path / "a", tmp_path / "b"])["S"].prompt == "second"
+
+
+def test_the_shipped_presets_are_good_and_their_names_differ() -> None:
+    files = sorted(presets.SHIPPED.glob("*.json"))
+    listed = [preset for path in files for preset in presets.read_presets(path)]
+    assert len(files) >= 2 and len(listed) >= 20
+    assert len({preset.name.casefold() for preset in listed}) == len(listed)
+    assert all(presets.PLACE in preset.prompt for preset in listed)
