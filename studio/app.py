@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,15 @@ from PIL import Image
 from studio.engine.catalog import ModelCard, scan
 from studio.errors import StudioError
 from studio.events import Event, Finished, Loading
-from studio.pictures import PictureStore
+from studio.pictures import PictureStore, open_picture
 from studio.requests import Request, TextToImage, parse
-from studio.settings import Settings
+from studio.settings import ROOT, Settings
 
 if TYPE_CHECKING:
+    from studio.codebook.service import Desk
     from studio.engine.engine import Engine
+    from studio.gallery import Gallery
+    from studio.handlers import Codebooks
     from studio.ui.studio import ModelCard as PageModel
 
 logger = logging.getLogger(__name__)
@@ -41,6 +45,7 @@ class EngineHost:
     def __init__(self, settings: Settings, read_picture: Callable[[str], Image.Image]) -> None:
         self._settings, self._read_picture = settings, read_picture
         self._engine: Engine | None = None
+        self._codebooks: Codebooks | None = None
         self._failure: StudioError | None = None
         self._ready = threading.Event()
         self.phase = "starting the engine"
@@ -63,15 +68,26 @@ class EngineHost:
             raise self._failure or StudioError("The engine is not there.", "Start the studio again.")
         return self._engine
 
+    def codebooks(self) -> Codebooks:
+        """Wait for the engine and return the VQGANs; raises what kept it from loading."""
+        self.engine()
+        assert self._codebooks is not None
+        return self._codebooks
+
     def _load(self, warm_up: bool) -> None:
         try:
             self.phase = "loading torch and diffusers"
             from studio.engine.device import choose_device
             from studio.engine.engine import Engine
-            from studio.handlers import handlers
+            from studio.handlers import Codebooks, handlers
 
             self.notice = choose_device(self._settings).reason
-            self._engine = Engine(self._settings, read_picture=self._read_picture, handlers=handlers(self._settings))
+            self._codebooks = Codebooks(self._settings)
+            self._engine = Engine(
+                self._settings,
+                read_picture=self._read_picture,
+                handlers=handlers(self._settings, self._codebooks),
+            )
             self._ready.set()
             if warm_up:
                 self.phase = "loading the default model"
@@ -115,10 +131,38 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
             models=lambda: [page_model(card) for card in scan(settings.checkpoint_folders).models],
             status=lambda: Status(busy_with=host.phase, notice=host.notice),
             sees=lambda session: None,
+            extras={"codebook": cache(lambda: painting_desk(settings, host, gallery))},
         )
         with runner:
             host.start()
             launch(studio, settings, announce=announce)
+
+
+def painting_desk(settings: Settings, host: EngineHost, gallery: Gallery) -> Desk:
+    """Return what the Codebook tab works with, once the engine is there."""
+    codebooks = host.codebooks()
+    from studio.codebook.answers import CodebookModel
+    from studio.codebook.find import find_vqgans
+    from studio.codebook.service import Desk
+
+    def own_pictures(session: str) -> Iterator[tuple[str, Image.Image]]:
+        for entry in gallery.page(limit=60).entries:
+            yield entry.id, open_picture(entry.path).image
+
+    names = {card.id: card.name for card in scan(settings.checkpoint_folders).models}
+    folder = ROOT / "assets" / "examples"
+    examples = {p.stem.replace("-", " "): p for p in sorted(folder.iterdir()) if p.suffix in (".jpg", ".png")}
+    return Desk(
+        codebooks.load,
+        models=lambda: [CodebookModel(n, names.get(n, n)) for n in find_vqgans(settings.checkpoint_folders)],
+        examples={name: partial(_example, path) for name, path in examples.items()},
+        gallery=own_pictures,
+        cache_dir=settings.cache_dir / "codebook",
+    )
+
+
+def _example(path: Path) -> Image.Image:
+    return open_picture(path).image
 
 
 def page_model(card: ModelCard) -> PageModel:
