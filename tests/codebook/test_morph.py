@@ -7,9 +7,9 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from codebook.drawing import drawn
 from PIL import Image
 
+from codebook.drawing import drawn
 from studio.codebook.animation import save_animation
 from studio.codebook.morph import dissolve_maps, grow, morph, spread_order, stepped_maps
 from studio.codebook.tokens import TokenMap
@@ -85,8 +85,8 @@ def test_animated_pictures_hold_every_frame_and_loop(suffix: str, tmp_path: Path
     with Image.open(path) as film:
         assert film.n_frames == 4 and film.size == (61, 45) and film.info["loop"] == 0
         film.seek(2)
-        assert film.info["duration"] == 100
         shown = np.asarray(film.convert("RGB")).astype(int)
+        assert film.info["duration"] == 100
     assert np.abs(shown - np.asarray(_frames()[2])).mean() < 8
     assert save_animation(_frames(), path, bounce=True) == 6
 

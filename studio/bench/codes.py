@@ -1,0 +1,155 @@
+"""How fast codebook exploration is: encode, decode, a brush dab, the atlas, palettes, and the search for codes."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from statistics import median, quantiles
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import VQModel
+from PIL import Image
+
+from studio.codebook.atlas import Atlas, make_atlas
+from studio.codebook.find import find_vqgans
+from studio.codebook.local import Box, LivePicture, LocalDecoder
+from studio.codebook.lookup import Codebook
+from studio.codebook.palettes import Palette, transfer
+from studio.codebook.tokens import TokenMap
+from studio.codebook.vqgan import Vqgan
+from studio.settings import ROOT
+
+SIZES = (256, 512)
+DAB_GOAL_MS = 60  # from a brush dab to its picture, 256 px on 2 cores
+LOOKUPS = ((1024, 1024, 8), (16384, 1024, 8), (4096, 16384, 8))  # vectors, codes, dimensions
+
+
+def run(rounds: int) -> dict[str, Any]:
+    """Time every part on the shipped VQGAN, in interleaved rounds.
+
+    Args:
+        rounds: Timings of each kind; the atlas is made once.
+
+    Returns:
+        "model", "threads", and a dictionary of "p50_ms", "p95_ms" and "rounds" for each part; "dab 256" has a
+        "goal_ms", and the lookups say whether "same_indices" as torch.cdist were found.
+    """
+    vqgan = _model()
+    began = time.perf_counter()
+    atlas = make_atlas(vqgan)
+    atlas_seconds = time.perf_counter() - began
+    decoder = LocalDecoder(vqgan)
+    calls: dict[str, Callable[[], object]] = {}
+    for size in SIZES:
+        calls |= _at_size(vqgan, decoder, atlas, size)
+    checks = {}
+    for n, codes, d in LOOKUPS:
+        pair, checks[f"lookup {n} x {codes} x {d}"] = _lookup(n, codes, d)
+        calls |= pair
+    timings = _interleaved(calls, rounds)
+    for name, same in checks.items():
+        timings[name]["same_indices"] = same
+    timings["dab 256"]["goal_ms"] = DAB_GOAL_MS
+    facts = {"model": vqgan.name, "codes": vqgan.codebook_size, "factor": vqgan.factor}
+    reach = decoder.reach._asdict() if decoder.reach else None
+    return {
+        **facts,
+        "threads": torch.get_num_threads(),
+        "reach": reach,
+        "atlas_seconds": round(atlas_seconds, 2),
+        **timings,
+    }
+
+
+def _model() -> Vqgan:
+    """Return the first shipped VQGAN, or one of its shape with random weights: the arithmetic is the same."""
+    found = find_vqgans([ROOT / "checkpoints"])
+    if found:
+        return Vqgan.load(next(iter(found.values())))
+    torch.manual_seed(0)
+    model = VQModel(
+        block_out_channels=(16, 32, 96, 160, 192),
+        down_block_types=("DownEncoderBlock2D",) * 5,
+        up_block_types=("UpDecoderBlock2D",) * 5,
+        norm_num_groups=4,
+        latent_channels=8,
+        vq_embed_dim=8,
+        num_vq_embeddings=1024,
+        mid_block_add_attention=False,
+    )
+    return Vqgan(model, name="random weights")
+
+
+def _at_size(vqgan: Vqgan, decoder: LocalDecoder, atlas: Atlas, size: int) -> dict[str, Callable[[], object]]:
+    rng = np.random.default_rng(size)
+    picture = Image.fromarray(rng.integers(256, size=(8, 8, 3)).astype(np.uint8)).resize((size, size), 3)
+    tokens = vqgan.encode(picture)
+    space = atlas.space(vqgan.vectors)
+    palette = Palette.of(vqgan.encode(picture.rotate(90).point(lambda value: 255 - value)))
+    live = LivePicture(decoder, tokens)
+
+    def dab() -> None:
+        patch = live.edit(_dabbed(live.tokens, rng))
+        if patch:
+            patch.image.save(io.BytesIO(), "WEBP", quality=90, method=0)
+
+    return {
+        f"encode {size}": lambda: vqgan.encode(picture),
+        f"exact decode {size}": lambda: vqgan.decode(tokens),
+        **_local(decoder, tokens),
+        f"dab {size}": dab,
+        f"palette transfer {size}": lambda: transfer(tokens.codes, palette, space, method="transport"),
+    }
+
+
+def _local(decoder: LocalDecoder, tokens: TokenMap) -> dict[str, Callable[[], object]]:
+    """Return the decode of the patch of a one-token dab in the middle; nothing where the model has no local form."""
+    if decoder.reach is None:
+        return {}
+    paste, halo, _ = decoder.reach
+    statistics = decoder.record(tokens)[1]
+    row, column = tokens.shape[0] // 2, tokens.shape[1] // 2
+    box = Box(row, column, row + 1, column + 1).grown(paste, tokens.shape)
+    name = f"local re-decode {tokens.size[0]}"
+    return {name: lambda: decoder.decode(tokens, box, statistics=statistics, halo=halo)}
+
+
+def _dabbed(tokens: TokenMap, rng: np.random.Generator) -> TokenMap:
+    codes = tokens.codes.copy()
+    row, column = rng.integers(codes.shape[0] - 1), rng.integers(codes.shape[1] - 1)
+    codes[row : row + 2, column : column + 2] = rng.integers(tokens.codebook_size)
+    return tokens.with_codes(codes)
+
+
+def _lookup(n: int, codes: int, d: int) -> tuple[dict[str, Callable[[], object]], bool]:
+    generator = torch.Generator().manual_seed(n)
+    vectors, z = torch.randn(codes, d, generator=generator), torch.randn(n, d, generator=generator)
+    book = Codebook(vectors)
+    same = torch.equal(book.nearest(z), torch.cdist(z, vectors).argmin(1))
+    name = f"{n} x {codes} x {d}"
+    return {
+        f"lookup {name}": lambda: book.nearest(z),
+        f"cdist {name}": lambda: torch.cdist(z, vectors).argmin(1),
+    }, same
+
+
+def _interleaved(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, dict[str, Any]]:
+    """Time all calls in turn, `rounds` times after one warm-up, so that a busy moment meets them alike."""
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(max(rounds, 1) + 1):
+        for name, call in calls.items():
+            began = time.perf_counter()
+            call()
+            if turn:
+                taken[name].append(1000 * (time.perf_counter() - began))
+    return {
+        name: {
+            "p50_ms": round(median(values), 2),
+            "p95_ms": round(quantiles(values, n=20)[-1] if len(values) > 1 else values[0], 2),
+            "rounds": len(values),
+        }
+        for name, values in taken.items()
+    }
