@@ -1,0 +1,253 @@
+"""The tasks `vqvae` and `vqgan`: encoder, codebook and decoder in a plain diffusers ``VQModel``.
+
+Recipe: Esser et al. 2021 (VQGAN) with an EMA codebook, a chroma loss and the adversarial part late and gentle.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from diffusers import VQModel
+from PIL import Image
+from torch import Tensor
+
+from studio.training.config import AutoencoderConfig
+from studio.training.discriminator import PatchDiscriminator
+from studio.training.grids import picture_grid
+from studio.training.group_norm import accelerate_norms, can_compile
+from studio.training.initialise import initialise_autoencoder
+from studio.training.losses import (
+    balance,
+    chroma_loss,
+    feature_matching_loss,
+    hinge_discriminator_loss,
+    isotropy_loss,
+    pixel_loss,
+)
+from studio.training.perceptual import make_distance
+from studio.training.quantizer import Codebook, usage
+from studio.training.stream import Batch
+from studio.training.task import Trained, step_generator
+
+_KMEANS_VECTORS = 32_768
+
+
+def make_vqmodel(config: AutoencoderConfig) -> VQModel:
+    """Build the plain model that ``config`` describes, or load the one it starts from."""
+    if config.init:
+        return VQModel.from_pretrained(config.init, torch_dtype=torch.float32)
+    levels = len(config.block_out_channels)
+    model = VQModel(
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        block_out_channels=config.block_out_channels,
+        layers_per_block=config.layers_per_block,
+        norm_num_groups=config.norm_groups,
+        latent_channels=config.code_dim,
+        vq_embed_dim=config.code_dim,
+        num_vq_embeddings=config.codes,
+        sample_size=256,
+        mid_block_add_attention=False,
+        scaling_factor=config.code_dim**0.5,  # unit-norm codes times this have about unit variance per number
+    )
+    initialise_autoencoder(model)
+    return model
+
+
+class AutoencoderTask:
+    """See the module; `vqvae` is the same without the discriminator."""
+
+    def __init__(self, config: AutoencoderConfig, accelerator: Accelerator, examples: Tensor) -> None:
+        torch.manual_seed(config.seed)  # diffusers draws its initial weights from the global generator
+        self.config, self.accelerator, self.device = config, accelerator, accelerator.device
+        self.examples = examples
+        self.model = make_vqmodel(config).to(self.device, memory_format=torch.channels_last)
+        if config.fast_norms and self.device.type == "cpu" and can_compile():
+            accelerate_norms(self.model)
+        self.model.quantize.requires_grad_(False)
+        if config.freeze_codes:
+            self.model.encoder.requires_grad_(False)
+            self.model.quant_conv.requires_grad_(False)
+        size = self.model.config.num_vq_embeddings
+        self.codebook = Codebook(
+            size, self.model.config.vq_embed_dim, decay=config.codebook_decay, accelerator=accelerator
+        ).to(self.device)
+        if config.init and not config.refresh_codes:
+            self._adopt_codes()
+        self.discriminator = PatchDiscriminator(config.gan_channels).to(self.device, memory_format=torch.channels_last)
+        self.distance = make_distance(config.perceptual)
+        if self.distance is not None:
+            self.distance.to(self.device)
+        self.generator_weights = Trained(self.model.parameters(), config, accelerator)
+        self.discriminator_weights = Trained(self.discriminator.parameters(), config, accelerator, rate=0.5)
+        self._recent: list[Tensor] = []
+
+    def _adopt_codes(self) -> None:
+        codes = self.model.quantize.embedding.weight.detach()
+        self.codebook.codes.copy_(codes)
+        self.codebook.sums.copy_(codes)
+        self.codebook.is_ready.fill_(True)
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Return unquantised latents (b, d, h/f, w/f) float32 of pictures in [-1, 1]."""
+        with self.accelerator.autocast():
+            return self.model.quant_conv(self.model.encoder(pictures)).float()
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return pictures (b, 3, h, w) float32 of latents (b, d, h/f, w/f), without rounding them to codes."""
+        with self.accelerator.autocast():
+            return self.model.decoder(self.model.post_quant_conv(latents)).float()
+
+    def step(self, batch: Batch, step: int) -> dict[str, Tensor | float]:
+        """Take one step of the autoencoder and, once it has begun, one of the discriminator."""
+        config = self.config
+        pictures = batch.pictures.to(self.device)
+        z = self.encode(pictures)
+        mixed, figures, extra = self._quantise(z, step)
+        output = self.decode(mixed)
+        leaf = output.detach().requires_grad_()
+        losses = self._reconstruction(leaf, pictures, step)
+        (gradient,) = torch.autograd.grad(sum(losses.values()), leaf)
+        figures |= {name: value.detach() for name, value in losses.items()}
+        progress = step / config.steps
+        if config.task == "vqgan" and progress >= config.gan_start and config.gan_weight > 0:
+            ramp = min(1.0, (progress - config.gan_start) / max(config.gan_ramp, 1e-9))
+            gradient = gradient + self._adversarial(leaf, pictures, gradient, ramp, figures)
+        torch.autograd.backward([output, extra] if extra.requires_grad else [output],
+                                [gradient, None] if extra.requires_grad else [gradient])  # fmt: skip
+        figures["gradient"] = self.generator_weights.update(step)
+        if "scores" in figures:
+            figures |= self._train_discriminator(pictures, output.detach(), step)
+            figures.pop("scores")
+        with torch.no_grad():
+            figures["psnr"] = -10 * torch.log10((output.clamp(-1, 1) - pictures).square().mean() / 4)
+        return figures
+
+    def _quantise(self, z: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor | float], Tensor]:
+        """Return what the decoder gets, figures, and the extra loss on the encoder."""
+        config = self.config
+        if step < config.unquantised_steps and not self.codebook.is_ready:
+            pull = (z.norm(dim=1) - 1).square().mean()
+            self._remember(z, step)
+            spread = isotropy_loss(z)
+            figures: dict[str, Tensor | float] = {"length": pull.detach(), "isotropy": spread.detach()}
+            return z, figures, config.commitment * pull + config.isotropy * spread
+        if not self.codebook.is_ready:
+            self._remember(z, step)
+            self.codebook.initialise(torch.cat(self._recent), generator=step_generator(config, step, stream=1))
+            self._recent = []
+        quantised = self.codebook(z)
+        spread = isotropy_loss(z)
+        figures = {"commitment": quantised.commitment.detach(), "isotropy": spread.detach()}
+        if not config.freeze_codes:
+            self.codebook.update(z.detach(), quantised.indices)
+            if step % config.revive_every == 0 and step < config.revive_until * config.steps:
+                generator = step_generator(config, step, stream=2)
+                figures["revived"] = self.codebook.revive(z.detach(), below=config.revive_below, generator=generator)
+        used, perplexity, top = usage(quantised.indices, len(self.codebook.codes))
+        figures |= {"batch_used": used, "batch_perplexity": perplexity, "batch_top": top}
+        rank = self.accelerator.process_index
+        draws = torch.rand(len(z), generator=step_generator(config, step, stream=8 + rank)).to(z.device)
+        soft = (draws < config.unquantised_fraction)[:, None, None, None]
+        extra = config.commitment * quantised.commitment + config.isotropy * spread
+        return torch.where(soft, z, quantised.vectors), figures, extra
+
+    def _remember(self, z: Tensor, step: int) -> None:
+        """Keep the latest encoder outputs for k-means."""
+        self._recent.append(z.detach().permute(0, 2, 3, 1).reshape(-1, z.shape[1]))
+        while sum(len(part) for part in self._recent[1:]) > _KMEANS_VECTORS // self.accelerator.num_processes:
+            self._recent.pop(0)
+
+    def _reconstruction(self, output: Tensor, target: Tensor, step: int) -> dict[str, Tensor]:
+        config = self.config
+        losses = {
+            "pixel": pixel_loss(output, target, l1=config.l1_weight, l2=config.l2_weight),
+            "chroma": config.chroma_weight * chroma_loss(output, target),
+        }
+        if self.distance is not None and step % config.perceptual_every == 0:
+            half = slice(0, max(1, len(output) // 2)) if config.perceptual == "efficientnet" else slice(None)
+            with self.accelerator.autocast():
+                value = self.distance(output[half], target[half])
+            losses["perceptual"] = config.perceptual_weight * config.perceptual_every * value.float()
+        return losses
+
+    def _adversarial(
+        self, leaf: Tensor, target: Tensor, gradient: Tensor, ramp: float, figures: dict[str, Tensor | float]
+    ) -> Tensor:
+        """Return the discriminator's gradient at the picture, scaled against ``gradient``."""
+        config = self.config
+        self.discriminator.requires_grad_(False)
+        with self.accelerator.autocast():
+            scores, fake = self.discriminator(leaf)
+            with torch.no_grad():
+                _, real = self.discriminator(target)
+            loss = -scores.float().mean() + config.feature_matching * feature_matching_loss(real, fake).float()
+        (adversarial,) = torch.autograd.grad(loss, leaf)
+        self.discriminator.requires_grad_(True)
+        factor = balance(gradient, adversarial, share=config.gan_weight)
+        if self.accelerator.num_processes > 1:
+            factor = self.accelerator.reduce(factor, reduction="mean")
+        figures |= {"scores": 0.0, "gan": loss.detach(), "gan_factor": factor}
+        return ramp * factor * adversarial
+
+    def _train_discriminator(self, real: Tensor, fake: Tensor, step: int) -> dict[str, Tensor]:
+        with self.accelerator.autocast():
+            scores_real, _ = self.discriminator(real)
+            scores_fake, _ = self.discriminator(fake)
+        loss = hinge_discriminator_loss(scores_real.float(), scores_fake.float())
+        loss.backward()
+        self.discriminator_weights.update(step)
+        return {"discriminator": loss.detach()}
+
+    def state(self) -> dict[str, Any]:
+        """Return weights, codebook, optimisers and the vectors kept for k-means."""
+        return {
+            "model": self.model.state_dict(),
+            "codebook": self.codebook.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "generator_weights": self.generator_weights.state(),
+            "discriminator_weights": self.discriminator_weights.state(),
+            "recent": self._recent,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what ``state`` returned."""
+        for name in ("model", "codebook", "discriminator"):
+            getattr(self, name).load_state_dict(state[name])
+        self.generator_weights.restore(state["generator_weights"])
+        self.discriminator_weights.restore(state["discriminator_weights"])
+        self._recent = list(state["recent"])
+
+    @torch.no_grad()
+    def reconstruct(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Return pictures (b, 3, h, w) through the averaged model, and their codes (b, h/f, w/f)."""
+        with self.generator_weights:
+            z = self.encode(pictures.to(self.device))
+            if not self.codebook.is_ready:
+                return self.decode(z).clamp(-1, 1), torch.zeros(z.shape[0], *z.shape[2:], dtype=torch.int64)
+            quantised = self.codebook(z)
+            return self.decode(quantised.vectors).clamp(-1, 1), quantised.indices
+
+    def grid(self) -> Image.Image:
+        """Draw held-out pictures over their reconstructions."""
+        output, _ = self.reconstruct(self.examples)
+        rows = [part for pair in zip(self.examples.split(8), output.cpu().split(8), strict=True) for part in pair]
+        return picture_grid(torch.cat(rows), columns=8)
+
+    def export(self, folder: Path) -> None:
+        """Write the averaged model with its codes as a plain ``VQModel`` folder."""
+        with self.generator_weights:
+            self.model.quantize.embedding.weight.data.copy_(self.codebook.codes)
+            self.model.save_pretrained(folder, safe_serialization=True)
+
+    def health(self, figures: dict[str, float]) -> str | None:
+        """Notice a codebook that has collapsed."""
+        if self.codebook.is_ready and figures.get("batch_perplexity", 99.0) < 3:
+            return (
+                f"Only {figures['batch_perplexity']:.1f} codes are in use. Train longer without rounding "
+                "(unquantised_steps), revive more often (revive_every), or lower the learning rate."
+            )
+        return None

@@ -1,0 +1,204 @@
+"""The task `diffusion`: text to picture in the latent space of a frozen VQ autoencoder.
+
+The model predicts v = alpha * noise - sigma * latents (Salimans and Ho 2022, "Progressive Distillation", appendix D)
+on a schedule that ends in pure noise (Lin et al. 2024, "Common Diffusion Noise Schedules ... are Flawed"), with the
+loss weighted by min-SNR-gamma (Hang et al. 2023, eq. 8 in its v form), and 1 in 8 captions dropped for
+classifier-free guidance (Ho and Salimans 2022). It follows the stock `LDMTextToImagePipeline` in everything, so
+that this runs what is exported as it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from diffusers import DDIMScheduler, LDMTextToImagePipeline, UNet2DConditionModel, VQModel
+from PIL import Image
+from torch import Tensor
+
+from studio.training.config import DiffusionConfig
+from studio.training.grids import picture_grid
+from studio.training.group_norm import accelerate_norms, can_compile
+from studio.training.latents import EncodedScenes, encode_codes
+from studio.training.stream import Batch
+from studio.training.task import Trained, step_generator
+from studio.training.text import TextEncoder
+
+GRID_PROMPTS = (
+    "a red apple, 3d style", "a blue car, flat style", "a cat, 3d style", "a dog, clipart style",
+    "a yellow flower on a blue background", "a green tree, flat style", "a pink heart", "three stars",
+    "a house, 3d style", "a cup of coffee", "a purple fish", "a cat and a lemon",
+    "a rocket, flat style", "a smiling face, 3d style", "an orange butterfly", "a guitar, 3d style",
+)  # fmt: skip
+
+
+def make_scheduler() -> DDIMScheduler:
+    """Return the noise schedule: v-prediction, zero signal at the last step, trailing steps."""
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+        clip_sample=False,
+        set_alpha_to_one=True,
+    )
+
+
+def make_unet(config: DiffusionConfig, *, channels: int, width: int, side: int = 16) -> UNet2DConditionModel:
+    """Return the U-Net that `config` describes, or the one it starts from.
+
+    Args:
+        channels: Of the latents.
+        width: Of the text embeddings.
+        side: Height and width of the latents it is trained on.
+    """
+    if config.init:
+        return UNet2DConditionModel.from_pretrained(config.init, subfolder="unet", torch_dtype=torch.float32)
+    levels = len(config.block_out_channels)
+    down = ["CrossAttnDownBlock2D" if level in config.attend_at else "DownBlock2D" for level in range(levels)]
+    up = ["CrossAttnUpBlock2D" if level in config.attend_at else "UpBlock2D" for level in reversed(range(levels))]
+    return UNet2DConditionModel(
+        sample_size=side,
+        in_channels=channels,
+        out_channels=channels,
+        down_block_types=tuple(down),
+        up_block_types=tuple(up),
+        block_out_channels=config.block_out_channels,
+        layers_per_block=config.layers_per_block,
+        norm_num_groups=config.norm_groups,
+        cross_attention_dim=width,
+        attention_head_dim=config.attention_head_dim,
+    )
+
+
+class DiffusionTask:
+    """See the module."""
+
+    def __init__(
+        self,
+        config: DiffusionConfig,
+        accelerator: Accelerator,
+        vqvae: VQModel,
+        text: TextEncoder,
+        scenes: EncodedScenes | None = None,
+    ) -> None:
+        self.config, self.accelerator, self.device = config, accelerator, accelerator.device
+        self.vqvae = vqvae.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
+        self.text, self.scenes = text, scenes
+        self.text.model.to(self.device)
+        torch.manual_seed(config.seed)  # diffusers draws its initial weights from the global generator
+        self.unet = make_unet(config, channels=self.vqvae.config.latent_channels, width=self.text.width)
+        self.unet.to(self.device, memory_format=torch.channels_last)
+        if config.fast_norms and self.device.type == "cpu" and can_compile():
+            accelerate_norms(self.unet)
+        self.scheduler = make_scheduler()
+        self.alphas = self.scheduler.alphas_cumprod.to(self.device)
+        self.weights = Trained(self.unet.parameters(), config, accelerator)
+        self.empty = self.text([""])  # (1, length, width)
+
+    def latents_of(self, codes: Tensor) -> Tensor:
+        """Return latents (b, d, h, w) in the model's scale of code indices (b, h, w)."""
+        vectors = F.embedding(codes, self.vqvae.quantize.embedding.weight)  # (b, h, w, d)
+        return vectors.permute(0, 3, 1, 2) * self.vqvae.config.scaling_factor
+
+    def step(self, batch: Batch, step: int) -> dict[str, Tensor | float]:
+        """Take one step on encoded samples, or on pictures, which are encoded first."""
+        latents, text = self._inputs(batch)
+        generator = step_generator(self.config, step, stream=16 + self.accelerator.process_index)
+        noise = torch.randn(latents.shape, generator=generator).to(self.device)
+        count = len(latents)
+        # one time per equal part of the schedule: the same expectation as independent draws, less variance
+        times = ((torch.arange(count) + torch.rand(count, generator=generator)) / count * 1000).long().clamp_(0, 999)
+        dropped = (torch.rand(count, generator=generator) < self.config.caption_drop).to(self.device)
+        text = torch.where(dropped[:, None, None], self.empty, text)
+        loss, by_time = self.loss(latents, noise, times.to(self.device), text)
+        loss.backward()
+        gradient = self.weights.update(step)
+        thirds = {f"loss_{name}": by_time[part].mean() for name, part in _thirds(times) if part.any()}
+        return {"loss": loss.detach(), "gradient": gradient, **thirds}
+
+    def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return latents (b, d, h, w) and text (b, length, width) of pictures, or of scenes encoded ahead."""
+        if self.scenes is not None:
+            return self.latents_of(batch.pictures.to(self.device)), self.scenes.context_of(batch.indices).to(
+                self.device
+            )
+        return self.latents_of(encode_codes(self.vqvae, batch.pictures.to(self.device))), self.text(batch.captions)
+
+    def loss(self, latents: Tensor, noise: Tensor, times: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weighted loss, and the plain squared error of each sample (b,)."""
+        alpha2 = self.alphas[times][:, None, None, None]
+        alpha, sigma = alpha2.sqrt(), (1 - alpha2).sqrt()
+        noisy, target = alpha * latents + sigma * noise, alpha * noise - sigma * latents
+        noisy = noisy.contiguous(memory_format=torch.channels_last)
+        with self.accelerator.autocast():
+            predicted = self.unet(noisy, times, encoder_hidden_states=text).sample
+        error = (predicted.float() - target).square().mean((1, 2, 3))  # (b,)
+        if self.config.min_snr_gamma <= 0:
+            return error.mean(), error.detach()
+        snr = (alpha2 / (1 - alpha2)).flatten()
+        weight = snr.clamp(max=self.config.min_snr_gamma) / (snr + 1)
+        weight = weight.clamp(min=_LEAST_WEIGHT)  # pure noise has no signal, but the first step decides the layout
+        return (weight * error).mean(), error.detach()
+
+    def state(self) -> dict[str, Any]:
+        """Return weights and optimiser."""
+        return {"unet": self.unet.state_dict(), "weights": self.weights.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        self.unet.load_state_dict(state["unet"])
+        self.weights.restore(state["weights"])
+
+    @torch.no_grad()
+    def sample(self, prompts: list[str], *, seed: int, steps: int = 20, guidance_scale: float = 4.0) -> Tensor:
+        """Return pictures (b, 3, h, w) in [-1, 1], drawn with the averaged weights."""
+        self.scheduler.set_timesteps(steps)
+        side, channels = self.unet.config.sample_size, self.unet.config.in_channels
+        generator = torch.Generator().manual_seed(seed)
+        latents = torch.randn((len(prompts), channels, side, side), generator=generator).to(self.device)
+        text = torch.cat([self.empty.expand(len(prompts), -1, -1), self.text(prompts)])
+        with self.weights:
+            for time in self.scheduler.timesteps:
+                with self.accelerator.autocast():
+                    both = self.unet(torch.cat([latents] * 2), time, encoder_hidden_states=text).sample.float()
+                without, given = both.chunk(2)
+                predicted = without + guidance_scale * (given - without)
+                latents = self.scheduler.step(predicted, time, latents).prev_sample
+        return self.vqvae.decode(latents / self.vqvae.config.scaling_factor).sample.clamp(-1, 1)
+
+    def grid(self) -> Image.Image:
+        """Draw the fixed prompts at a fixed seed."""
+        return picture_grid(self.sample(list(GRID_PROMPTS), seed=0), columns=8, labels=list(GRID_PROMPTS))
+
+    def export(self, folder: Path) -> None:
+        """Write a folder that the stock `LDMTextToImagePipeline` loads; half precision but for the autoencoder."""
+        self.text.save(folder)
+        with self.weights:
+            unet = UNet2DConditionModel.from_config(self.unet.config)
+            unet.load_state_dict(self.unet.state_dict())
+        unet.to(torch.float16).save_pretrained(folder / "unet", safe_serialization=True)
+        self.vqvae.save_pretrained(folder / "vqvae", safe_serialization=True)
+        self.scheduler.save_pretrained(folder / "scheduler")
+        LDMTextToImagePipeline(
+            vqvae=self.vqvae, bert=self.text.model, tokenizer=self.text.tokenizer, unet=unet, scheduler=self.scheduler
+        ).save_config(folder)
+
+    def health(self, figures: dict[str, float]) -> str | None:
+        """Notice a model that has learned nothing or come apart."""
+        if figures["loss"] > 3:
+            return f"The loss is {figures['loss']:.2f}. Lower the learning rate (learning_rate)."
+        return None
+
+
+_LEAST_WEIGHT = 0.1
+
+
+def _thirds(times: Tensor) -> list[tuple[str, Tensor]]:
+    return [(name, (times // 334) == third) for third, name in enumerate(("low", "middle", "high"))]

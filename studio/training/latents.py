@@ -1,0 +1,144 @@
+"""Training samples encoded ahead: codes and text embeddings of many augmented scenes, kept in one folder.
+
+Encoding a picture costs more than a training step of the small models here, so each scene is encoded once and used
+several times with fresh noise. Scene i is drawn with the generator (seed, i): the folder is a cache that can be
+thrown away, cut off anywhere while it grows, and extended later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import VQModel
+from numpy.typing import NDArray
+from torch import Tensor
+
+from studio.errors import StudioError
+from studio.training.stream import Source, to_pm1
+from studio.training.text import TextEncoder
+
+_CHUNK = 32
+
+
+def codes_digest(vqvae: VQModel) -> str:
+    """Return a short digest of what decides the codes: encoder and codebook (the decoder may be refined later)."""
+    digest = hashlib.sha256()
+    for name, value in sorted(vqvae.state_dict().items()):
+        if name.startswith(("encoder.", "quant_conv.", "quantize.")):
+            digest.update(name.encode() + value.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+@torch.no_grad()
+def encode_codes(vqvae: VQModel, pictures: Tensor) -> Tensor:
+    """Return code indices (b, h/f, w/f) int64 of pictures (b, 3, h, w) in [-1, 1]; the nearest code, in float32."""
+    with torch.autocast(pictures.device.type, dtype=torch.bfloat16):
+        z = vqvae.quant_conv(vqvae.encoder(pictures)).float()  # (b, d, h/f, w/f)
+    codes = vqvae.quantize.embedding.weight.float()
+    flat = z.permute(0, 2, 3, 1).reshape(-1, z.shape[1])
+    nearest = torch.addmm(codes.square().sum(1), flat, codes.T, alpha=-2).argmin(1)
+    return nearest.view(len(z), *z.shape[2:])
+
+
+@dataclass
+class EncodedScenes:
+    """A folder of encoded scenes, memory-mapped; a ``Source`` whose pictures are code indices.
+
+    ``codes``: (n, h, w) uint16; ``context``: (n, length, width) float16 hidden states of the caption.
+    """
+
+    folder: Path
+    codes: NDArray[np.uint16]
+    context: NDArray[np.float16]
+    filled: int
+    codes_digest: str
+
+    def __len__(self) -> int:
+        return self.filled
+
+    def sample(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.int64], str, int]:
+        """Pick a scene: its codes (h, w) int64, no caption, its row."""
+        row = int(rng.integers(self.filled))
+        return self.codes[row].astype(np.int64), "", row
+
+    def context_of(self, rows: list[int]) -> Tensor:
+        """Return the hidden states (b, length, width) float32 of the captions of ``rows``."""
+        return torch.from_numpy(np.stack([self.context[row] for row in rows])).float()
+
+
+def open_scenes(folder: Path) -> EncodedScenes:
+    """Open what ``encode_scenes`` wrote.
+
+    Raises StudioError when there is nothing.
+    """
+    try:
+        meta = json.loads((folder / "scenes.json").read_text(encoding="utf-8"))
+        filled = json.loads((folder / "filled.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StudioError(f"{folder} has no encoded scenes.", hint="Encode them first: studio train encode.") from error
+    return _map(folder, meta, count=filled, filled=filled)
+
+
+def encode_scenes(
+    source: Source,
+    vqvae: VQModel,
+    text: TextEncoder,
+    folder: Path,
+    *,
+    count: int,
+    seed: int = 0,
+    size: int = 256,
+    on_progress: Callable[[int, int], None] = lambda done, count: None,
+) -> EncodedScenes:
+    """Return ``count`` encoded scenes, making those that ``folder`` does not have yet.
+
+    Raises StudioError when the folder belongs to another codebook or another setting.
+    """
+    side = size // 2 ** (len(vqvae.config.block_out_channels) - 1)
+    meta = {"codes": codes_digest(vqvae), "seed": seed, "side": side, "length": text.length, "width": text.width}
+    folder.mkdir(parents=True, exist_ok=True)
+    described, filled_path = folder / "scenes.json", folder / "filled.json"
+    if described.is_file() and json.loads(described.read_text(encoding="utf-8")) != meta:
+        raise StudioError(
+            f"{folder} holds scenes of another codebook or setting.", "Choose another folder, or delete this one."
+        )
+    described.write_text(json.dumps(meta), encoding="utf-8")
+    filled = json.loads(filled_path.read_text(encoding="utf-8")) if filled_path.is_file() else 0
+    scenes = _map(folder, meta, count=max(count, filled), filled=filled)
+    device = next(vqvae.parameters()).device
+    with (folder / "captions.txt").open("a", encoding="utf-8") as captions:
+        while scenes.filled < count:
+            rows = slice(scenes.filled, min(scenes.filled + _CHUNK, count))
+            drawn = [source.sample(np.random.default_rng((seed, i)), size) for i in range(rows.start, rows.stop)]
+            pictures = to_pm1(torch.from_numpy(np.stack([picture for picture, _, _ in drawn]))).to(device)
+            scenes.codes[rows] = encode_codes(vqvae, pictures).cpu().numpy().astype(np.uint16)
+            with torch.autocast(device.type, dtype=torch.bfloat16):
+                scenes.context[rows] = text([caption for _, caption, _ in drawn]).cpu().numpy()
+            captions.write("".join(f"{row}\t{sample[1]}\n" for row, sample in enumerate(drawn, rows.start)))
+            scenes.filled = rows.stop
+            filled_path.write_text(json.dumps(scenes.filled), encoding="utf-8")
+            on_progress(scenes.filled, count)
+    return scenes
+
+
+def _map(folder: Path, meta: dict[str, Any], *, count: int, filled: int) -> EncodedScenes:
+    codes = _grown(folder / "codes.u16", np.uint16, (count, meta["side"], meta["side"]))
+    context = _grown(folder / "context.f16", np.float16, (count, meta["length"], meta["width"]))
+    return EncodedScenes(folder, codes, context, filled, str(meta["codes"]))
+
+
+def _grown(path: Path, kind: type, shape: tuple[int, ...]) -> NDArray:  # type: ignore[type-arg]
+    """Map ``path`` with room for ``shape``, longer than before if need be; what is there stays."""
+    wanted = int(np.prod(shape)) * np.dtype(kind).itemsize
+    path.touch()
+    if path.stat().st_size < wanted:
+        with path.open("r+b") as file:
+            file.truncate(wanted)
+    return np.memmap(path, kind, "r+", shape=shape)
