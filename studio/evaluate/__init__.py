@@ -1,0 +1,1 @@
+"""How good models and methods are, measured on pictures that ship with the studio."""
