@@ -12,5 +12,6 @@ and share strings are NumPy and Pillow, so that a page can use them without load
 - `morph`       frames between two pictures;  `animation` writes MP4, GIF, WebP
 - `share`       a picture as a short text;  `meter` what the codes cost and keep
 - `places`      where a code occurs;  `views` pictures of a token map
+- `find`        the VQGANs there are;  `headless` files in and out
 - `run`         engine events for Reconstruct and EditTokens;  `commands` the command line
 """

@@ -298,7 +298,7 @@ def _calibration_maps(vqgan: Vqgan, seed: int) -> tuple[TokenMap, list[TokenMap]
     for cx, cy, radius, colour in rng.uniform(0, 1, (6, 4)):
         field[(x - cx) ** 2 + (y - cy) ** 2 < (0.05 + 0.15 * radius) ** 2] = np.cos(9 * colour + np.arange(3))
     before = vqgan.encode(Image.fromarray(((field + 1) * 127.5).astype(np.uint8)))
-    edits = []
+    edits: list[TokenMap] = []
     while len(edits) < CALIBRATION_DABS:
         codes = before.codes.copy()
         top, left = rng.integers(2, CALIBRATION_TOKENS - 4, 2)

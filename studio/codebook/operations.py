@@ -8,7 +8,7 @@ colours from the atlas where `needs_colours`). They travel as plain dicts in `Ed
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -32,7 +32,6 @@ class BaseOperation(BaseModel):
     """One edit of a token map."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    needs_atlas: ClassVar[bool] = False
 
     def apply(self, codes: Codes, space: CodeSpace) -> Codes:
         """Return the edited copy of `codes` (h, w); raises InvalidRequest for a code or cell out of range."""
@@ -47,7 +46,7 @@ class BaseOperation(BaseModel):
     @property
     def needs_colours(self) -> bool:
         """Whether the space must have an atlas' colours."""
-        return self.needs_atlas or "colour" in (getattr(self, "by", ""),)
+        return getattr(self, "by", "") == "colour"
 
 
 class Masked(BaseOperation):

@@ -62,7 +62,7 @@ def project(space: CodeSpace, codes: NDArray[np.integer]) -> NDArray[np.float64]
     """Return the first two principal components of colour and embedding of `codes`: (n, 2), signs fixed."""
     blocks = [space.vectors[codes].astype(np.float64)]
     if space.lab is not None:
-        blocks.append(space.lab[codes].astype(np.float64) * 1.0)
+        blocks.append(space.lab[codes].astype(np.float64))
     scaled = []
     for block, weight in zip(blocks, (1.0, LAB_WEIGHT), strict=False):
         centred = block - block.mean(0)
