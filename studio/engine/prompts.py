@@ -19,12 +19,14 @@ class Embedding:
         pooled: (n, width), one vector per prompt (SDXL), or None.
         sizes: (n, 6), original size, crop and target size in pixels (SDXL), or None.
         guidance: (n, width), the guidance scale as an input (models distilled for few steps), or None.
+        picture: (n, pictures, width), what an image-prompt adapter sees (IP-Adapter), or None.
     """
 
     text: torch.Tensor
     pooled: torch.Tensor | None = None
     sizes: torch.Tensor | None = None
     guidance: torch.Tensor | None = None
+    picture: torch.Tensor | None = None
 
     def rows(self, count: int) -> Embedding:
         """Return `count` copies of this prompt's row."""

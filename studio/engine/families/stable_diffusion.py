@@ -88,13 +88,15 @@ class StableDiffusion:
 
     def predict(self, latents: torch.Tensor, timestep: torch.Tensor, embedding: Embedding) -> torch.Tensor:
         """Return the U-Net's output, (n, c, h, w)."""
-        added = {"text_embeds": embedding.pooled, "time_ids": embedding.sizes} if self.is_xl else None
+        added: dict[str, Any] = {"text_embeds": embedding.pooled, "time_ids": embedding.sizes} if self.is_xl else {}
+        if embedding.picture is not None:
+            added["image_embeds"] = [embedding.picture]
         return self.unet(
             latents,
             timestep,
             encoder_hidden_states=embedding.text,
             timestep_cond=embedding.guidance,
-            added_cond_kwargs=added,
+            added_cond_kwargs=added or None,
             return_dict=False,
         )[0]
 
