@@ -32,6 +32,7 @@ Ref: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name: TypeAlias = Annotated[str, Field(max_length=200)]
 Indices: TypeAlias = Annotated[list[int], Field(max_length=300_000)]
 GalleryPicture: TypeAlias = Callable[[str, str], Image.Image]
+TheDesk: TypeAlias = Callable[[], CodebookService]
 
 
 class _Body(BaseModel):
@@ -81,7 +82,7 @@ class MaskOrder(_Body):
 
 
 def codebook_routes(
-    service: CodebookService,
+    desk: TheDesk,
     *,
     pictures: Pictures,
     session_of: SessionOf,
@@ -91,21 +92,22 @@ def codebook_routes(
     """Return the routes; include them in the app before Gradio is mounted at "/".
 
     Args:
+        desk: Returns the service, waiting for it to be ready: the page is up before torch is.
         pictures: Where uploads lie, and where masks go, by content hash.
         gallery_picture: (session, record id) -> picture; raises GalleryError for what the session may not see.
         runner: Makes and records the exact picture that is kept in the gallery.
     """
     router = APIRouter(prefix="/studio/codes", route_class=StudioRoute, include_in_schema=False)
-    _opening(router, service, pictures, session_of, gallery_picture)
-    _editing(router, service, session_of)
-    _atlas(router, service, session_of)
-    _taking_along(router, service, pictures, session_of)
+    _opening(router, desk, pictures, session_of, gallery_picture)
+    _editing(router, desk, session_of)
+    _atlas(router, desk, session_of)
+    _taking_along(router, desk, pictures, session_of)
 
     @router.post("/{document}/keep")
     def keep(request: Request, document: str) -> dict[str, Any]:
         """Make the exact picture through the job runner, which records it with its recipe; returns its gallery id."""
         session = session_of(request)
-        job = runner.submit(service.request(session, document), owner=session)
+        job = runner.submit(desk().request(session, document), owner=session)
         ending = job.result(timeout_seconds=KEEPING_SECONDS)
         if isinstance(ending, Failed):
             raise StudioError(ending.message, ending.hint)
@@ -118,21 +120,21 @@ def codebook_routes(
 
 def _opening(
     router: APIRouter,
-    service: CodebookService,
+    desk: TheDesk,
     pictures: Pictures,
     session_of: SessionOf,
     gallery_picture: GalleryPicture,
 ) -> None:
     @router.get("/desk")
-    def desk(request: Request) -> dict[str, Any]:
+    def describe(request: Request) -> dict[str, Any]:
         session_of(request)
-        models = [{"id": model.id, "title": model.title} for model in service.models()]
-        return {"models": models, "examples": list(service.examples())}
+        models = [{"id": model.id, "title": model.title} for model in desk().models()]
+        return {"models": models, "examples": list(desk().examples())}
 
     @router.get("/examples/{name}")
     def example(request: Request, name: str, size: Annotated[int, Query(ge=16, le=1024)] = 128) -> Response:
         session_of(request)
-        picture = service.example(name).convert("RGB")
+        picture = desk().example(name).convert("RGB")
         picture.thumbnail((size, size), Image.Resampling.LANCZOS)
         return png_response(picture)
 
@@ -143,56 +145,56 @@ def _opening(
             source = None
             if asked.input is not None and asked.input in pictures:
                 source = pictures.get(asked.input)
-            reopened = service.reopen(
+            reopened = desk().reopen(
                 session, asked.start, asked.operations, model=model, source=source, ref=asked.input if source else None
             )
             return opened_json(reopened, source=asked.input if source else None)
         if asked.text is not None:
-            return opened_json(service.open_text(session, asked.text, model=model), source=None)
+            return opened_json(desk().open_text(session, asked.text, model=model), source=None)
         if asked.input is not None:
             picture, ref = pictures.get(asked.input), asked.input
         elif asked.example is not None:
-            picture = service.example(asked.example)
+            picture = desk().example(asked.example)
             ref = pictures.put(picture)
         elif asked.record is not None:
             picture = gallery_picture(session, asked.record)
             ref = pictures.put(picture)
         else:
             raise InvalidRequest("There is nothing to open.", "Choose a picture.")
-        return opened_json(service.open_picture(session, picture, model=model, side=asked.side, ref=ref), source=ref)
+        return opened_json(desk().open_picture(session, picture, model=model, side=asked.side, ref=ref), source=ref)
 
 
-def _editing(router: APIRouter, service: CodebookService, session_of: SessionOf) -> None:
+def _editing(router: APIRouter, desk: TheDesk, session_of: SessionOf) -> None:
     @router.post("/{document}/dab")
     def dab(request: Request, document: str, touch: Dab) -> Response:
-        return change_response(service.dab(session_of(request), document, touch.cells, codes=touch.codes))
+        return change_response(desk().dab(session_of(request), document, touch.cells, codes=touch.codes))
 
     @router.post("/{document}/do")
     def do(request: Request, document: str, asked: Operate) -> Response:
-        return change_response(service.do(session_of(request), document, asked.operation))
+        return change_response(desk().do(session_of(request), document, asked.operation))
 
     @router.post("/{document}/undo")
     def undo(request: Request, document: str) -> Response:
-        return change_response(service.undo(session_of(request), document))
+        return change_response(desk().undo(session_of(request), document))
 
     @router.post("/{document}/redo")
     def redo(request: Request, document: str) -> Response:
-        return change_response(service.redo(session_of(request), document))
+        return change_response(desk().redo(session_of(request), document))
 
     @router.post("/{document}/settle")
     def settle(request: Request, document: str) -> Response:
-        return change_response(service.settle(session_of(request), document))
+        return change_response(desk().settle(session_of(request), document))
 
     @router.get("/{document}/view/{name}")
     def view(request: Request, document: str, name: str) -> Response:
-        return png_response(service.view(session_of(request), document, name))
+        return png_response(desk().view(session_of(request), document, name))
 
 
-def _atlas(router: APIRouter, service: CodebookService, session_of: SessionOf) -> None:
+def _atlas(router: APIRouter, desk: TheDesk, session_of: SessionOf) -> None:
     @router.get("/atlas/sprite.png")
     def sprite(request: Request, model: str = "") -> Response:
         session_of(request)
-        return png_response(service.sprite(model))
+        return png_response(desk().sprite(model))
 
     @router.get("/atlas/page")
     def page(
@@ -203,7 +205,7 @@ def _atlas(router: APIRouter, service: CodebookService, session_of: SessionOf) -
         columns: Annotated[int, Query(ge=0, le=256)] = 0,
     ) -> dict[str, Any]:
         session_of(request)
-        found = service.atlas(model, order=order, dead=dead, columns=columns)
+        found = desk().atlas(model, order=order, dead=dead, columns=columns)
         return {
             "cells": found.cells.tolist(),
             "sprite_columns": found.sprite_columns,
@@ -217,41 +219,41 @@ def _atlas(router: APIRouter, service: CodebookService, session_of: SessionOf) -
     def near(request: Request, rgb: Annotated[str, Query(pattern=r"^[0-9a-fA-F]{6}$")], model: str = "") -> list[int]:
         session_of(request)
         red, green, blue = bytes.fromhex(rgb)
-        return service.near_colour(model, (red, green, blue))
+        return desk().near_colour(model, (red, green, blue))
 
     @router.get("/atlas/card/{code}")
     def card(request: Request, code: int, model: str = "", document: str = "") -> dict[str, Any]:
-        found = service.card(session_of(request), model, code, document=document)
+        found = desk().card(session_of(request), model, code, document=document)
         return {name: getattr(found, name) for name in found.__slots__}
 
     @router.get("/atlas/places/{code}")
     def places(request: Request, code: int, model: str = "") -> list[dict[str, Any]]:
-        found = service.places(session_of(request), model, code)
+        found = desk().places(session_of(request), model, code)
         return [{"record": place.record, "tokens": place.tokens, "share": place.share} for place in found]
 
 
-def _taking_along(router: APIRouter, service: CodebookService, pictures: Pictures, session_of: SessionOf) -> None:
+def _taking_along(router: APIRouter, desk: TheDesk, pictures: Pictures, session_of: SessionOf) -> None:
     @router.get("/{document}/share")
     def share(request: Request, document: str) -> dict[str, str]:
-        return {"text": service.share(session_of(request), document)}
+        return {"text": desk().share(session_of(request), document)}
 
     @router.get("/{document}/palette")
     def palette(request: Request, document: str) -> dict[str, Any]:
-        return service.palette(session_of(request), document)
+        return desk().palette(session_of(request), document)
 
     @router.get("/palette/{ref}")
     def palette_of(request: Request, ref: str, model: str = "") -> dict[str, Any]:
         session_of(request)
-        return service.palette_of(pictures.get(ref), model=model)
+        return desk().palette_of(pictures.get(ref), model=model)
 
     @router.get("/{document}/meter")
     def meter(request: Request, document: str) -> dict[str, Any]:
-        return finite(service.meter(session_of(request), document))
+        return finite(desk().meter(session_of(request), document))
 
     @router.post("/{document}/film")
     def film(request: Request, document: str, asked: FilmOrder) -> Response:
         other = pictures.get(asked.input) if asked.input else None
-        made = service.film(
+        made = desk().film(
             session_of(request), document, kind=asked.kind, frames=asked.frames, file=asked.file, other=other
         )
         headers = {**private_headers(), "X-Name": made.name}
@@ -260,7 +262,7 @@ def _taking_along(router: APIRouter, service: CodebookService, pictures: Picture
     @router.post("/{document}/mask")
     def mask(request: Request, document: str, asked: MaskOrder) -> dict[str, str]:
         """Store the exact picture and the mask of its edited tokens as inputs; returns their content hashes."""
-        picture, marked = service.mask(session_of(request), document, cells=asked.cells, ring=asked.ring)
+        picture, marked = desk().mask(session_of(request), document, cells=asked.cells, ring=asked.ring)
         return {"source": pictures.put(picture), "mask": pictures.put(marked)}
 
 

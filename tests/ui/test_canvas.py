@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page
+from served import example_picture, serve, watch_errors
 
 from studio.errors import InvalidPicture, InvalidRequest
 from studio.pictures import PictureStore
@@ -19,7 +20,6 @@ from studio.ui.canvas.canvas import CanvasState, flush_js, mask_canvas, read_can
 from studio.ui.canvas.masks import as_mask
 from studio.ui.canvas.routes import canvas_routes
 from studio.ui.session import Sessions
-from tests.ui.served import browser, example_picture, serve, watch_errors
 
 pytestmark = pytest.mark.browser
 
@@ -34,7 +34,7 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("canvas")
     store, sessions, seen = PictureStore(folder / "inputs"), Sessions(b"k" * 32), []
     other = store.put(Image.new("RGB", (64, 48), (200, 120, 40)))
@@ -48,8 +48,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                 gr.Markdown("elsewhere")
         go.click(lambda value: seen.append(read_canvas(value)), canvas, js=flush_js("test"))
         send.click(lambda: show(other), outputs=canvas)
-    with serve(blocks, sessions, canvas_routes(store, sessions.of)) as url, browser() as running:
-        yield Site(url, running, store, example_picture(folder), seen)
+    with serve(blocks, sessions, canvas_routes(store, sessions.of)) as url:
+        yield Site(url, chromium, store, example_picture(folder), seen)
 
 
 @dataclass
@@ -96,6 +96,7 @@ class Drawing:
 
 def open_page(site: Site, **options: object) -> Drawing:
     page = site.browser.new_context(**{"viewport": {"width": 1000, "height": 800}, **options}).new_page()
+    page.set_default_timeout(45_000)
     page.goto(site.url)
     page.wait_for_selector(".sc-view")
     with page.expect_file_chooser() as chooser:

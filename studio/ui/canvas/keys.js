@@ -41,6 +41,7 @@ export function bindKeys(root, table, held = () => {}) {
       }
       const action = table[keyName(event)];
       if (!action) return;
+      if (event.key === "Escape" && root.querySelector(".sc-panel:not([hidden])")) return; // it closes the panel
       event.preventDefault();
       event.stopPropagation();
       action(event);

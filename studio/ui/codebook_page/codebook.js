@@ -82,6 +82,14 @@ export class Codebook {
     });
   }
 
+  /** Bring back a picture from its recipe: {model, start, operations, source}. */
+  replay(recipe) {
+    return this.busy(async () => {
+      await this.desk.reopen(recipe);
+      await this.#afterOpening();
+    });
+  }
+
   /** Apply an operation to the selection, or everywhere. */
   do(operation) {
     if (!this.desk.isOpen) return this.notice(say("Open a picture first."));
@@ -164,11 +172,12 @@ export class Codebook {
     this.stage = make("div", { class: "sc-stage" });
     this.foot = make("div", { class: "sc-foot" });
     this.bar = make("div", { class: "sc-bar", role: "toolbar", "aria-label": say("Tools") });
-    const left = make("div", { class: "cb-left" }, this.stage, this.foot);
+    const under = make("div", { class: "cb-foot" }, this.foot, this.#viewBar());
+    const left = make("div", { class: "cb-left" }, this.stage, under);
     this.root.replaceChildren(this.bar, make("div", { class: "cb-main" }, left, this.#side()));
     this.notice = notices(this.stage);
     this.working = make("div", { class: "cb-working", hidden: true, role: "status" });
-    this.stage.append(this.#viewBar(), this.working);
+    this.stage.append(this.working);
     this.canvas = new TokenCanvas(this.stage, this.#canvasEvents());
     this.atlas = new Atlas(this.atlasStage, {
       choose: (code) => this.choose(code),
@@ -380,7 +389,7 @@ export class Codebook {
   }
 }
 
-/** Mount the tab; `props.value` may name a gallery picture to open: {open: record id}. */
+/** Mount the tab; `props.value` may name a gallery picture to open, {open: record id}, or a {recipe} to bring back. */
 export function mount(element, { props, watch }) {
   for (const name of ["../canvas/canvas.css", "codebook.css"]) {
     const href = new URL(name, import.meta.url).href;
@@ -392,10 +401,11 @@ export function mount(element, { props, watch }) {
   });
   window.studioCodebook = app;
   const receive = async () => {
-    const record = props.value?.open;
-    if (!record) return;
+    const { open: record, recipe } = props.value ?? {};
+    if (!record && !recipe) return;
     await app.ready;
-    app.open({ record, side: app.side });
+    if (record) app.open({ record, side: app.side });
+    else app.replay(recipe);
   };
   watch("value", receive);
   receive();

@@ -1,8 +1,9 @@
-"""The codebook tab: the page's part is `codebook_page/`, which talks to `codebook_routes`; this ties it to other tabs."""
+"""The codebook tab: the page's part is `codebook_page/`, on `codebook_routes`; this ties it to the other tabs."""
 
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 import gradio as gr
 
@@ -12,8 +13,8 @@ from studio.ui.tabs.tab import Page, Tab
 def codebook_page() -> gr.HTML:
     """Return the whole tab as one component; its template is constant, no user's text ever becomes part of it.
 
-    Its value is {"open": record id, ...} to open a gallery picture, and {"pictures": [{"id": record id}], "chosen": 0}
-    once one was kept: what "send to" buttons read.
+    Its value is {"open": record id} to open a gallery picture, {"recipe": ...} to bring one back as it was made, and
+    {"pictures": [{"id": record id}], "chosen": 0} once one was kept: what "send to" buttons read.
     """
     return gr.HTML(
         value=None,
@@ -38,6 +39,12 @@ def build(page: Page) -> None:
         take=lambda record, request: {"open": record, "turn": secrets.token_hex(4)},
         outputs=[desk],
     )
+    page.sends.receive_recipes("edit_tokens", tab="codebook", fill=_recipe, outputs=[desk])
+
+
+def _recipe(recipe: dict[str, Any]) -> list[dict[str, Any]]:
+    kept = {"model": recipe["model"], "start": recipe["tokens"], "source": recipe["source"]}
+    return [{"recipe": {**kept, "operations": list(recipe["operations"])}, "turn": secrets.token_hex(4)}]
 
 
 TAB = Tab(id="codebook", title="tab_codebook", build=build, receives=True)
