@@ -8,7 +8,7 @@ from pathlib import Path
 from studio.errors import InvalidRequest
 from studio.inpaint.headless import SAMPLING, Desk, Out, add_fields, add_output, given
 from studio.inpaint.methods import METHODS, find_method
-from studio.requests import Inpaint
+from studio.requests import Inpaint, parse
 from studio.settings import Settings
 
 _SHARED = (*SAMPLING, "strength", "feather", "match_colours", "size")
@@ -47,6 +47,7 @@ def run(args: argparse.Namespace, settings: Settings, out: Out) -> int:
         values |= given(args, (*_MASKED, "method"))
     else:
         values["extend"] = extension(args)
+    parse({**values, "source": "0" * 64})  # complain about bad values before anything is loaded
     needs_model = find_method(values.get("method", "diffusion")).needs_model
     batch = Batch(args.sources, args.out)
     masks = {source: _mask_for(source, args.mask) for source in batch.sources} if args.command == "inpaint" else {}
@@ -72,6 +73,8 @@ def extension(args: argparse.Namespace) -> tuple[int, ...]:
 
 
 def _mask_for(source: Path, mask: Path) -> Path:
+    if not mask.exists():
+        raise InvalidRequest(f'There is no "{mask}".', "Give a mask picture, or a folder of them.", field="mask")
     if not mask.is_dir():
         return mask
     found = sorted(path for path in mask.iterdir() if path.stem == source.stem)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from studio.errors import InvalidRequest, UnknownName
 from studio.inpaint.headless import SAMPLING, Desk, Out, add_fields, add_output, given
-from studio.requests import Stylize
+from studio.requests import Stylize, parse
 from studio.settings import Settings
 from studio.stylize.methods import ALL, METHODS, find_method
 from studio.stylize.presets import SHIPPED, StylePreset, apply_presets, find_preset, load_presets
@@ -67,6 +67,7 @@ def run(args: argparse.Namespace, settings: Settings, out: Out) -> int:
     methods = args.method or (["tokens"] if styles.pictures else ["diffusion"])
     values = {"kind": "stylize", "methods": methods, "prompt": prompt, **given(args, _FIELDS)}
     values |= {"negative_prompt": negative, "reference_weights": args.weight or ()}
+    parse({**values, "content": "0" * 64})  # complain about bad values before anything is loaded
     needs_model = methods == [ALL] or any(find_method(name).has_chance for name in methods)
     batch = Batch(args.sources, args.out)
     desk = Desk(settings, args, out)

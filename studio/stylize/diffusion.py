@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from studio.engine.store import Loaded
 from studio.inpaint.context import Context
 from studio.inpaint.geometry import working_size
 from studio.inpaint.repaint import repaint
@@ -26,9 +27,13 @@ _LEAST_STRENGTH = 0.02
 
 def run(task: Task, context: Context, should_stop: ShouldStop) -> Stage:
     """Method "diffusion": image-to-image towards `request.prompt`, one picture per seed."""
-    request = task.request
-    loaded = yield from context.engine.load(request.model)
-    card = loaded.card
+    loaded = yield from context.engine.load(task.request.model)
+    return (yield from paint(task, context, loaded, should_stop))
+
+
+def paint(task: Task, context: Context, loaded: Loaded, should_stop: ShouldStop) -> Stage:
+    """Run image-to-image with a loaded model; what `run` and the reference method share."""
+    request, card = task.request, loaded.card
     side = request.size or round(math.sqrt(card.width * card.height))
     size = working_size(task.content.width, task.content.height, side=side, multiple=card.grid)
     mask = None
