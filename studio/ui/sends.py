@@ -6,7 +6,7 @@ Tabs are built one after the other, so a button may exist before its target: `co
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,6 @@ _QUIET: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    title: str
     take: Callable[..., Any] | None = None
     outputs: Sequence[Any] = ()
 
@@ -43,11 +42,11 @@ class Sends:
     """The tabs that take pictures, and the buttons that bring pictures there.
 
     Args:
-        receivers: Tab id -> key of its title, for every tab that takes pictures.
+        receivers: Ids of the tabs that take pictures; `send_to_<id>` is the key of their buttons' text.
     """
 
-    def __init__(self, receivers: dict[str, str]) -> None:
-        self._targets = {tab: _Target(title) for tab, title in receivers.items()}
+    def __init__(self, receivers: Iterable[str]) -> None:
+        self._targets = {tab: _Target() for tab in receivers}
         self._offers: list[_Offer] = []
         self._recipes: dict[str, _Recipes] = {}
         self._reusers: list[tuple[gr.Button, gr.components.Component]] = []
@@ -60,9 +59,11 @@ class Sends:
             source: The tab the buttons stand in.
         """
         made = []
-        for tab, target in self._targets.items():
+        for tab in self._targets:
             if tab != source:
-                button = gr.Button(text(target.title), size="sm", elem_classes=["send"], min_width=80)
+                button = gr.Button(
+                    text(f"send_to_{tab}"), size="sm", elem_classes=["send", f"send-{tab}"], min_width=80
+                )
                 self._offers.append(_Offer(button, picture, tab))
                 made.append(button)
         return made
@@ -74,7 +75,7 @@ class Sends:
             take: Called as `take(record_id, request)` (`request` is the gr.Request); returns values for `outputs`.
             outputs: Components of the receiving tab.
         """
-        self._targets[tab] = _Target(self._targets[tab].title, take, outputs)
+        self._targets[tab] = _Target(take, outputs)
 
     def reuse_button(self, picture: gr.components.Component, title: Any, **look: Any) -> gr.Button:
         """Lay out a button that opens the tab a picture was made in, with the picture's settings."""

@@ -13,13 +13,14 @@ from contextlib import contextmanager
 
 import gradio as gr
 import uvicorn
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from studio.errors import SettingsError, StudioError
 from studio.settings import Settings
 from studio.ui import static_files
 from studio.ui.blocks import build_page
 from studio.ui.canvas.routes import canvas_routes
+from studio.ui.codebook_routes import codebook_routes
 from studio.ui.routes import router
 from studio.ui.session import SessionMiddleware, Sessions
 from studio.ui.studio import Studio
@@ -52,8 +53,8 @@ def build_app(studio: Studio) -> FastAPI:
     blocks.queue(api_open=False, max_size=_EVENTS_WAITING)
     blocks.state_session_capacity = _SESSIONS_KEPT
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(router(studio, sessions))
-    app.include_router(canvas_routes(studio.pictures, sessions.of))
+    for routes in _routes(studio, sessions):
+        app.include_router(routes)
     gr.mount_gradio_app(
         app,
         blocks,
@@ -72,6 +73,19 @@ def build_app(studio: Studio) -> FastAPI:
     )
     app.add_middleware(SessionMiddleware, sessions=sessions)
     return app
+
+
+def _routes(studio: Studio, sessions: Sessions) -> Iterator[APIRouter]:
+    yield router(studio, sessions)
+    yield canvas_routes(studio.pictures, sessions.of)
+    if "codebook" in studio.extras:
+        yield codebook_routes(
+            studio.extras["codebook"],
+            pictures=studio.pictures,
+            session_of=sessions.of,
+            gallery_picture=lambda session, record: studio.gallery.open(record, owner=studio.sees(session)),
+            runner=studio.runner,
+        )
 
 
 def launch(studio: Studio, settings: Settings, *, announce: Callable[[str], None]) -> None:

@@ -29,6 +29,7 @@ FIELDS = (
 
 _PAGE: dict[str, tuple[str, str]] = {
     "tab_create": ("Create", "创作"),
+    "tab_codebook": ("Codebook", "码本"),
     "tab_gallery": ("Gallery", "图库"),
     "generate": ("Generate", "生成"),
     "stop": ("Stop", "停止"),
@@ -39,7 +40,6 @@ _PAGE: dict[str, tuple[str, str]] = {
     "standard": ("Standard", "标准"),
     "fine": ("Fine", "精细"),
     "advanced": ("Advanced", "高级设置"),
-    "new_seed": ("New seed", "新种子"),
     "seed_placeholder": ("random", "随机"),
     "prompt_placeholder": ("A red apple on a white table, 3d style", "红苹果，白色桌子，3d style（请用英文描述）"),
     "negative_placeholder": ("blurry, dark", "blurry, dark（模糊、昏暗）"),
@@ -48,7 +48,7 @@ _PAGE: dict[str, tuple[str, str]] = {
     "reuse_seed": ("Reuse seed", "沿用种子"),
     "use_settings": ("Use settings", "沿用全部设置"),
     "download": ("Download PNG", "下载 PNG"),
-    "send_to": ("Send to", "发送到"),
+    "send_to_codebook": ("Send to Codebook", "发送到码本"),
     "search": ("Search", "搜索"),
     "search_placeholder": ("Words of the prompt", "提示词中的文字"),
     "starred_only": ("Starred only", "只看收藏"),
@@ -57,7 +57,6 @@ _PAGE: dict[str, tuple[str, str]] = {
     "trash": ("Move to trash", "移到回收站"),
     "undo": ("Undo", "撤销"),
     "trashed": ("Moved to the trash.", "已移到回收站。"),
-    "restored": ("Put back.", "已恢复。"),
     "more": ("Show more", "显示更多"),
 }
 
@@ -99,7 +98,6 @@ _SCRIPTS: dict[str, tuple[str, str]] = {
     "starred": ("Starred", "已收藏"),
     "made": ("Made", "创建时间"),
     "size_pixels": ("Size", "尺寸"),
-    "shortcuts": ("Ctrl+Enter generates, Esc stops", "Ctrl+Enter 生成，Esc 停止"),
 }
 
 _FIELDS_CHINESE: dict[str, tuple[str, str]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,10 +21,13 @@ class FakeEngine:
 
     Attributes:
         step_seconds: Time each step takes.
+        hold_at: Step within which the engine waits until `resume` is set or the job is stopped; 0 for none.
         seen: The requests it ran.
     """
 
     step_seconds: float = 0.02
+    hold_at: int = 0
+    resume: threading.Event = field(default_factory=threading.Event)
     seen: list[Request] = field(default_factory=list)
 
     def run(self, request: Request, should_stop: Callable[[], bool]) -> Iterator[Event]:
@@ -38,33 +42,39 @@ class FakeEngine:
             if should_stop():
                 yield Cancelled(at_step=index - 1)
                 return
-            time.sleep(self.step_seconds)
-            settled = index / request.steps
-            small = request.model_copy(update={"width": request.width // 8, "height": request.height // 8})
-            previews = [picture(small, i, settled) for i in range(request.batch)]
-            yield Step(index, request.steps, beside(previews), time.perf_counter() - began)
+            self._step(index, should_stop)
+            yield Step(index, request.steps, previews(request, index / request.steps), time.perf_counter() - began)
         yield Decoding()
         pictures = tuple(picture(request, i, 1.0) for i in range(request.batch))
         yield Finished(pictures, tuple(request.seed + i for i in range(request.batch)), time.perf_counter() - began)
 
+    def _step(self, index: int, should_stop: Callable[[], bool]) -> None:
+        time.sleep(self.step_seconds)
+        while index == self.hold_at and not should_stop() and not self.resume.wait(0.02):
+            pass
+        if index == self.hold_at and should_stop():
+            self.resume.wait(20)  # the rest of the step that Stop came in the middle of
+
+
+def previews(request: TextToImage, settled: float) -> Image.Image:
+    """Return what a step shows: all pictures of the batch side by side, at an eighth of their size."""
+    small = request.model_copy(update={"width": request.width // 8, "height": request.height // 8})
+    row = Image.new("RGB", (small.width * request.batch, small.height))
+    for i in range(request.batch):
+        row.paste(picture(small, i, settled), (i * small.width, 0))
+    return row
+
 
 def picture(request: TextToImage, index: int, settled: float) -> Image.Image:
-    """Return a landscape of soft discs for (seed + index); `settled` in 0..1 takes the noise away."""
+    """Return soft discs for (seed + index); `settled` in 0..1 takes the noise away."""
     rng = np.random.default_rng(request.seed + index)
     height, width = request.height, request.width
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     canvas = np.zeros((height, width, 3), np.float32) + rng.uniform(60, 200, 3)
     for _ in range(7):
-        centre, radius = rng.uniform((0, 0), (height, width)), rng.uniform(0.1, 0.45) * min(height, width)
-        inside = 1 / (1 + np.exp((np.hypot(y - centre[0], x - centre[1]) - radius) / (width / 64)))[..., None]
+        centre, radius = rng.uniform(0, 1, 2) * (height, width), rng.uniform(0.1, 0.45) * min(height, width)
+        edge = (np.hypot(y - centre[0], x - centre[1]) - radius) / (width / 64)
+        inside = 1 / (1 + np.exp(edge.clip(-30, 30)))[..., None]
         canvas = canvas * (1 - inside) + rng.uniform(20, 245, 3) * inside
     noise = np.random.default_rng(int(settled * 1000)).normal(128, 70, canvas.shape)
     return Image.fromarray((canvas * settled + noise * (1 - settled)).clip(0, 255).astype(np.uint8))
-
-
-def beside(pictures: list[Image.Image]) -> Image.Image:
-    """Return pictures of one size side by side."""
-    row = Image.new("RGB", (sum(p.width for p in pictures), pictures[0].height))
-    for i, one in enumerate(pictures):
-        row.paste(one, (i * one.width, 0))
-    return row

@@ -1,0 +1,64 @@
+"""The page as people with different screens, languages and tastes get it, and what it may not do behind their back."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+from served import watch_errors
+from studio_page import Opened, Visit
+
+pytestmark = pytest.mark.browser
+
+
+def test_nothing_sticks_out_sideways_on_a_phone(visit: Visit) -> None:
+    page = visit(width=390)
+    for tab in page.get_by_role("tab").all():
+        tab.click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("tab", name="Create").click()
+    page.click("#advanced > button")
+    page.fill("#prompt textarea", "a red apple")
+    page.click("#create-generate")
+    page.wait_for_selector('#create-stage .stage[data-state="finished"]')
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    stage, settings = (page.locator(it).bounding_box() for it in (".desk-stage", ".desk-settings"))
+    assert stage and settings and stage["y"] < settings["y"], "the picture comes before the settings"
+
+
+def test_a_chinese_browser_gets_the_page_in_chinese(visit: Visit) -> None:
+    page = visit(locale="zh-CN")
+    expect(page.locator("#create-generate")).to_have_text("生成")
+    expect(page.locator("#create-stage strong")).to_have_text("图片将显示在这里")
+    expect(page.get_by_text("提示词", exact=True)).to_be_visible()
+
+
+def test_the_look_follows_the_system_and_a_choice_outlives_a_reload(visit: Visit) -> None:
+    page = visit(color_scheme="dark")
+    dark = "document.body.classList.contains('dark')"
+    page.wait_for_function(dark)
+    page.locator(".studio-theme").click()
+    assert page.evaluate(dark) is False
+    page.reload()
+    page.wait_for_selector("#create-stage .stage[data-state]")
+    page.wait_for_function(f"!{dark}")
+
+
+def test_opening_the_page_asks_no_other_machine_and_logs_no_error(opened: Opened, visit: Visit) -> None:
+    page = visit()
+    asked: list[str] = []
+    errors = watch_errors(page)
+    page.on("request", lambda request: asked.append(request.url))
+    page.reload()
+    page.wait_for_selector("#create-stage .stage[data-state]")
+    page.get_by_role("tab", name="Gallery").click()
+    page.wait_for_selector(".shelf-empty")
+    assert len(asked) > 10
+    assert [url for url in asked if not url.startswith((opened.address, "data:", "blob:"))] == []
+    assert errors == []
+
+
+def test_the_session_cookie_cannot_be_read_by_scripts(opened: Opened, visit: Visit) -> None:
+    page = visit()
+    cookie = next(it for it in page.context.cookies() if it["name"] == opened.sessions.cookie)
+    assert cookie["httpOnly"] and cookie["sameSite"] == "Lax"
+    assert opened.sessions.cookie not in page.evaluate("document.cookie")
