@@ -3,7 +3,7 @@
 One latent cell becomes p x p pixels (p = 1 for autoencoders that shrink by 8, 4 for those that shrink by 16),
 each pixel a linear function of the k x k cells around it. The fit is made once per decoder on drawn scenes
 that go through the autoencoder, half of them blurred because early predictions are, and is kept on disk
-with its R^2. Applying it costs a few hundredths of a millisecond.
+with its R^2; a model's folder may bring it along. Applying it costs a few hundredths of a millisecond.
 
 Source: latent-to-RGB factors as in ComfyUI and InvokeAI, here fitted per decoder instead of tabulated.
 """
@@ -27,6 +27,7 @@ from studio.engine.images import to_tensor
 logger = logging.getLogger(__name__)
 
 VERSION = "1"
+SHIPPED_NAME = "preview.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,36 +56,39 @@ class PreviewMap:
         return Image.fromarray(rows.cpu().numpy())
 
 
-def preview_map(model: Any, checksum: str, folder: Path) -> PreviewMap:
-    """Return the map of `model`'s decoder from the cache in `folder`, or fit it and keep it.
+def preview_map(model: Any, decoder_checksum: str, folder: Path) -> PreviewMap:
+    """Return the map of `model`'s decoder: the one shipped with it, the one kept in `folder`, or a fresh fit.
 
     Args:
         model: A loaded Denoiser.
-        checksum: Of the model; names the file.
+        decoder_checksum: SHA-256 of the autoencoder; a map made for another one is not used.
         folder: Where fitted maps are kept; one that cannot be written costs only the time of the next fit.
     """
-    path = folder / f"{checksum[:32]}-{VERSION}.safetensors"
-    kept = _read(path, model.device)
-    if kept is not None:
-        return kept
+    kept_at = folder / f"{decoder_checksum[:32]}-{VERSION}.safetensors"
+    for path in (model.card.path / SHIPPED_NAME, kept_at):
+        kept = _read(path, decoder_checksum, model.device)
+        if kept is not None:
+            return kept
     fitted = fit(model)
     logger.info("fitted the previews of %s: R^2 %.3f", model.card.id, fitted.r2)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {"weight": fitted.weight.cpu().contiguous(), "bias": fitted.bias.cpu()},
-            path,
-            metadata={"patch": str(fitted.patch), "r2": f"{fitted.r2:.6f}"},
-        )
+        save(fitted, decoder_checksum, kept_at)
     except OSError as error:
         logger.warning("the preview map could not be kept in %s: %s", folder, error)
     return fitted
 
 
+def save(fitted: PreviewMap, decoder_checksum: str, path: Path) -> None:
+    """Write a fitted map, for the cache or to ship it with its model as SHIPPED_NAME; raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    meta = {"patch": str(fitted.patch), "r2": f"{fitted.r2:.6f}", "decoder": decoder_checksum, "version": VERSION}
+    save_file({"weight": fitted.weight.cpu().contiguous(), "bias": fitted.bias.cpu()}, path, metadata=meta)
+
+
 @torch.inference_mode()
 def fit(model: Any) -> PreviewMap:
     """Fit the map of `model`'s decoder on drawn scenes by ridge-stabilised least squares."""
-    patch, kernel, scenes, side = (4, 3, 24, 16 * model.factor) if model.factor >= 16 else (1, 1, 8, 16 * model.factor)
+    patch, kernel, scenes, side = (4, 3, 12, 16 * model.factor) if model.factor >= 16 else (1, 1, 8, 16 * model.factor)
     features, targets = [], []
     for number in range(scenes):
         latents = model.encode(to_tensor(draw_scene(number, side), device=model.device))
@@ -126,11 +130,13 @@ def draw_scene(number: int, side: int) -> Image.Image:
     return picture.filter(ImageFilter.GaussianBlur(dice.uniform(2, side / 8))) if number % 2 else picture
 
 
-def _read(path: Path, device: torch.device) -> PreviewMap | None:
+def _read(path: Path, decoder_checksum: str, device: torch.device) -> PreviewMap | None:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             meta = file.metadata() or {}
+            if (meta["decoder"], meta["version"]) != (decoder_checksum, VERSION):
+                return None
             weight, bias = file.get_tensor("weight").to(device), file.get_tensor("bias").to(device)
             return PreviewMap(weight, bias, int(meta["patch"]), float(meta["r2"]))
-    except (FileNotFoundError, SafetensorError, OSError, KeyError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, SafetensorError, OSError, KeyError, ValueError):
         return None

@@ -120,7 +120,7 @@ class ModelStore:
                 placement = self.device.placement((yield from self._measured_dtype(card, checksum)))
             model = yield from loader_of(card.family)(card, placement)
             yield Loading(f"{card.name}: preview", 0.95)
-            preview = preview_map(model, checksum, self._preview_folder)
+            preview = preview_map(model, self._decoder_checksum(card), self._preview_folder)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -131,6 +131,10 @@ class ModelStore:
                 "Close other programs, or use a smaller model.",
             ) from error
         return Loaded(card, model, checksum, preview, placement)
+
+    def _decoder_checksum(self, card: ModelCard) -> str:
+        parts = [part for part in (card.path / "vqvae", card.path / "vae") if part.is_dir()]
+        return self.checksums.of(parts[0] if parts else card.path)
 
     def _measured_dtype(self, card: ModelCard, checksum: str) -> Generator[Loading, None, str]:
         measured = self._precisions.known(checksum)

@@ -21,6 +21,8 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny.save_sd(folder / "sd2", prediction_type="v_prediction")
     tiny.save_sdxl(folder / "sdxl")
     tiny.save_sd(folder / "lcm", time_cond_proj_dim=16)
+    for model in folder.iterdir():
+        tiny.ship_preview(model)
     return folder
 
 
