@@ -5,10 +5,10 @@ A group is a module with `run`, and a row in GROUPS. Importing this package impo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 from studio.errors import UnknownName
 from studio.settings import Settings
@@ -16,21 +16,31 @@ from studio.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group of measurements: its module, its usual number of rounds, and whether it needs the settings."""
+    """A group of measurements.
+
+    Attributes:
+        module: Has `run(rounds)`, or `run(X, rounds)` where X is what `needs` names.
+        rounds: How many are usual.
+        needs: "settings"; "context": an engine with everything around it; or nothing.
+    """
 
     module: str
     rounds: int
-    needs_settings: bool = False
+    needs: Literal["", "settings", "context"] = ""
 
     def run(self, settings: Settings, rounds: int) -> dict[str, Any]:
         """Measure, and return JSON-able figures by name."""
         run: Callable[..., dict[str, Any]] = import_module(self.module).run
-        return run(settings, rounds) if self.needs_settings else run(rounds)
+        if self.needs == "settings":
+            return run(settings, rounds)
+        return run(_context(settings), rounds) if self.needs == "context" else run(rounds)
 
 
 GROUPS: Mapping[str, Group] = {
-    "engine": Group("studio.bench.engine", 20, needs_settings=True),
+    "engine": Group("studio.bench.engine", 20, needs="settings"),
+    "codes": Group("studio.bench.codes", 20),
     "gallery": Group("studio.bench.gallery", 100),
+    "style": Group("studio.bench.style", 5, needs="context"),
 }
 
 
@@ -42,17 +52,38 @@ def run_group(name: str, settings: Settings, *, rounds: int = 0) -> dict[str, An
 
 
 def as_text(name: str, result: Mapping[str, Any]) -> str:
-    """Return a group's figures as a table: one line per measurement, plain values first."""
-    plain = [
-        f"  {key.replace('_', ' ')}: {_shown(value)}" for key, value in result.items() if not isinstance(value, dict)
-    ]
-    rows = {key: value for key, value in result.items() if isinstance(value, dict)}
+    """Return a group's figures as a table: plain values first, then one line per measurement."""
+    rows = dict(_rows(result))
+    plain = [f"  {key.replace('_', ' ')}: {_shown(value)}" for key, value in result.items() if not _is_table(value)]
     width = max((len(key) for key in rows), default=0)
     lines = [
         f"  {key:<{width}}  " + "  ".join(f"{label.replace('_', ' ')} {_shown(value)}" for label, value in row.items())
         for key, row in rows.items()
     ]
     return "\n".join([name, *plain, *lines])
+
+
+def _rows(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield every dictionary of plain values in `table`, however deep, with the names that lead to it."""
+    for key, value in table.items():
+        if not _is_table(value):
+            continue
+        if any(_is_table(inner) for inner in value.values()):
+            yield from _rows(value, f"{above}{key} ")
+        else:
+            yield f"{above}{key}", value
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _context(settings: Settings) -> Any:
+    from studio.engine.engine import Engine
+    from studio.handlers import Codebooks
+    from studio.inpaint.context import Context
+
+    return Context.of(Engine(settings), Codebooks(settings).load_or_default)
 
 
 def _shown(value: Any) -> str:

@@ -23,7 +23,7 @@ def test_a_relay_that_does_not_answer_is_given_up() -> None:
         never.wait(30)
         return ""
 
-    with pytest.raises(NoTunnel, match="did not answer within 0.1 s"):
+    with pytest.raises(NoTunnel, match=r"did not answer within 0\.1 s"):
         open_tunnel(1, connect=hang, give_up_seconds=0.1)
     never.set()
 
