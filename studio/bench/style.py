@@ -11,22 +11,13 @@ from studio.evaluate.style import CONTENTS, EXAMPLES, STYLES, fitted
 from studio.inpaint.context import Context
 from studio.pictures import open_picture, picture_hash
 from studio.requests import Stylize
-from studio.settings import Settings
 from studio.stylize.methods import METHODS
 from studio.stylize.run import run_stylize
 
 SIDES = (256, 512)
 
 
-def run(settings: Settings, rounds: int) -> dict[str, Any]:
-    """Return what `measure` does, on the studio's own models."""
-    from studio.app import Headless
-    from studio.handlers import Codebooks
-
-    return measure(Context.of(Headless(settings).host.engine(), Codebooks(settings).load_or_default), rounds)
-
-
-def measure(context: Context, rounds: int) -> dict[str, Any]:
+def run(context: Context, rounds: int) -> dict[str, Any]:
     """Return {side: {method: {"median_seconds", "spread_seconds", "rounds"}}} for every method that can run.
 
     Args:
