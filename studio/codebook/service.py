@@ -41,6 +41,7 @@ from studio.requests import EditTokens
 MAX_DOCUMENTS = 24
 MAX_DOCUMENTS_PER_SESSION = 4
 MAX_SIDE = 1024
+SUITING_TOKENS = 32  # enough to paint with, few enough to follow the brush on a laptop
 MAX_FILM_FRAMES = 120
 GALLERY_PICTURES = 60
 VIEWS = ("picture", "source", "codes", "error", "margin", "usage")
@@ -99,15 +100,15 @@ class Desk:
     # -- opening -----------------------------------------------------------------------------------------------
 
     def open_picture(
-        self, session: str, picture: Image.Image, *, model: str = "", side: int = 256, ref: str | None = None
+        self, session: str, picture: Image.Image, *, model: str = "", side: int = 0, ref: str | None = None
     ) -> Opened:
-        """Put `picture` on the desk, made smaller where its longer side is above `side` pixels.
+        """Put `picture` on the desk, made smaller where its longer side is above `side` pixels (0: 32 tokens).
 
         Args:
             ref: Content hash of the picture, for the recipe.
         """
         kit = self._kit(model)
-        source, notes = _shrunk(as_rgb(picture), min(side, MAX_SIDE))
+        source, notes = _shrunk(as_rgb(picture), min(side or SUITING_TOKENS * kit.vqgan.factor, MAX_SIDE))
         document = Document(kit, kit.vqgan.encode(source), model=model, source=source, source_ref=ref)
         return self._opened(self._lay(session, document), document, notes)
 

@@ -43,7 +43,7 @@ class Open(_Body):
     """What to put on the desk: one of input (content hash), example, record (gallery id), text or start."""
 
     model: Name = ""
-    side: int = Field(256, ge=32, le=1024)
+    side: int = Field(0, ge=0, le=1024)
     input: Ref | None = None
     example: Name | None = None
     record: Name | None = None

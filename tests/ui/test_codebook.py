@@ -145,7 +145,7 @@ def first(site: Site) -> Iterator[Painting]:
 def painting(first: Painting) -> Iterator[Painting]:
     """The one page of this module with the first example as it was, brush in hand."""
     errors = watch_errors(first.page)
-    first.run(f"{APP}.open({{example: 'dawn', side: 256}})")
+    first.run(f"{APP}.open({{example: 'dawn'}})")
     first.run(f"({APP}.canvas.setTool('brush'), {APP}.canvas.size = 1, {APP}.canvas.surface.fit())")
     first.page.locator(".cb-left .sc-view").hover()
     yield first
@@ -279,7 +279,7 @@ def test_a_share_string_goes_out_and_comes_in_as_the_same_picture(painting: Pain
     codes, pixels = painting.codes(), painting.shown()
     page.click(".sc-bar [data-name=share]")
     box = page.locator(".cb-panel:visible textarea")
-    page.wait_for_function("document.querySelector('.cb-panel:not([hidden]) textarea').value.startsWith('tessera:')")
+    page.wait_for_function("document.querySelector('.cb-panel:not([hidden]) textarea').value.startsWith('tessera.')")
     text = box.input_value()
     page.keyboard.press("Escape")
     painting.run(f"{APP}.open({{example: 'dusk'}})")

@@ -188,7 +188,7 @@ export class Codebook {
       failure: (error) => this.notice(error.message, "error"),
     });
     this.card = new CodeCard(this.cardBox, this);
-    this.side = 256;
+    this.side = 0; // as suits the model
     this.#fillBar();
     acceptPictures(this.root, (file) => this.openFile(file));
     bindKeys(this.root, this.#keys(), (key, isDown) => {
@@ -308,11 +308,15 @@ export class Codebook {
   // -- what happens ------------------------------------------------------------------------------------------
 
   async #start() {
+    this.working.textContent = say("Waking up");
+    this.working.hidden = false;
     const work = await kept(KEPT);
     try {
       this.info = await getJson("codes/desk");
     } catch (error) {
       return this.notice(error.message, "error");
+    } finally {
+      this.working.hidden = true;
     }
     if (work) {
       try {

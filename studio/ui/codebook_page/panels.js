@@ -163,8 +163,8 @@ export function openPanel(app) {
     app.desk.model = model.value;
     if (app.desk.document?.source) app.open({ input: app.desk.document.source, side: app.side });
   });
-  const side = choice("Size", [["256", "256 px, quick"], ["384", "384 px"], ["512", "512 px"], ["768", "768 px, slow"]], (v) => (app.side = Number(v)));
-  const text = make("textarea", { rows: 2, placeholder: "tessera:…", "aria-label": say("A picture as text"), spellcheck: false });
+  const side = choice("Size", [["0", "Size that suits"], ["256", "256 px"], ["384", "384 px"], ["512", "512 px"], ["768", "768 px, slow"]], (v) => (app.side = Number(v)));
+  const text = make("textarea", { rows: 2, placeholder: "tessera.…", "aria-label": say("A picture as text"), spellcheck: false });
   const openText = () => text.value.trim() && app.open({ text: text.value }).then(() => box.close());
   const fill = () => {
     const { models = [], examples: names = [] } = app.info ?? {};
