@@ -56,6 +56,7 @@ def test_search_finds_words_and_says_when_nothing_matches(opened: Opened, visit:
     page = visit()
     fill_gallery(opened, page, ["a red apple", "a blue bird"])
     open_gallery(page)
+    expect(page.locator(".shelf-tile")).to_have_count(2)
     page.fill("#gallery-search input, #gallery-search textarea", "bird")
     expect(page.locator(".shelf-tile")).to_have_count(1)
     page.fill("#gallery-search input, #gallery-search textarea", "zeppelin")

@@ -133,8 +133,10 @@ def _wire_shelf(page: Page, parts: _Parts) -> None:
             return [gr.skip(), gr.skip(), gr.skip(), components.notice_value(error)]
         return [card_value(entry, names), gr.Row(visible=True), _star_button(entry.starred), None]
 
-    refreshers = [page.tabs[TAB.id].select, parts.starred.input, parts.search.input]
-    gr.on(refreshers, refresh, filters, [parts.shelf, parts.notice], trigger_mode="always_last", **QUICK)
+    shown = [parts.shelf, parts.notice]
+    page.tabs[TAB.id].select(refresh, filters, shown, **QUICK)
+    parts.starred.input(refresh, filters, shown, trigger_mode="always_last", **QUICK)
+    parts.search.change(refresh, filters, shown, trigger_mode="always_last", **QUICK)
     parts.shelf.more(more, [parts.shelf, *filters], [parts.shelf], **QUICK)
     parts.shelf.choose(
         choose, None, [parts.card, parts.actions, parts.star, parts.notice], trigger_mode="always_last", **QUICK
