@@ -225,8 +225,8 @@ class Gallery(Catalogue):
         png = encode_png(image, texts_of(recipe, parameters))
         admit(self.folder, len(png))
         entry = describe(self.folder, recipe.id, recipe, image=image, png=png)
-        atomic.write_atomically(entry.path, png)
         try:
+            atomic.write_atomically(entry.path, png)
             with self.index.writing() as db:
                 index.insert(db, entry)
         except BaseException:

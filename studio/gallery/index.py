@@ -48,7 +48,7 @@ class Index:
     Args:
         path: The SQLite file; made when missing, unless `read_only`.
         read_only: Open no writing connection.
-        query_seconds: A query that takes longer is stopped.
+        query_seconds: A query that computes for longer is stopped (waiting for a busy machine does not count).
 
     Raises:
         GalleryError: A newer schema, a damaged file, or none to read.
@@ -106,8 +106,8 @@ class Index:
             db = self._readers.get_nowait()
         except queue.Empty:
             db = self._open_reader()
-        deadline = time.monotonic() + self._query_seconds
-        db.set_progress_handler(lambda: int(time.monotonic() > deadline), _PROGRESS_STEPS)
+        deadline = time.thread_time() + self._query_seconds
+        db.set_progress_handler(lambda: int(time.thread_time() > deadline), _PROGRESS_STEPS)
         try:
             yield db
         except sqlite3.Error as error:
@@ -242,7 +242,7 @@ def damaged(error: sqlite3.Error, path: Path) -> GalleryError:
     """Return the sentence for an SQLite error."""
     text = str(error)
     if "interrupted" in text:
-        return GalleryError("The search took too long and was stopped.", "Use more or longer words.")
+        return GalleryError("The search took too long and was stopped.", "Use fewer filters, or longer words.")
     if "full" in text:
         return GalleryError("The disk is full; the change was not saved.", "Delete or export some images.")
     if "unable to open" in text:

@@ -114,7 +114,7 @@ class Recipe:
         """
         values = _load(text)
         version = values.get("version")
-        if not isinstance(version, int) or not 1 <= version <= VERSION:
+        if type(version) is not int or not 1 <= version <= VERSION:
             raise InvalidRequest(f"Settings could not be read: their version is {version!r:.40}.", "Update the studio.")
         for step in range(version, VERSION):
             values = MIGRATIONS[step](values)
@@ -168,9 +168,8 @@ def parents_of(request: Request | None, named: Iterable[str | Parent] = ()) -> t
 def shareable(value: Any, *, depth: int = 0) -> Any:
     """Return `value` as JSON-able data without absolute paths; NaN and infinity become None."""
     if isinstance(value, str):
-        if len(value) < 1000 and _PATH.match(value):
-            return re.split(r"[/\\]", value.rstrip("/\\"))[-1]
-        return value
+        text = value.encode("utf-8", "replace").decode()
+        return re.split(r"[/\\]", text.rstrip("/\\"))[-1] if len(text) < 1000 and _PATH.match(text) else text
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
@@ -178,7 +177,7 @@ def shareable(value: Any, *, depth: int = 0) -> Any:
     if depth >= MAX_DEPTH:
         return None
     if isinstance(value, Mapping):
-        return {str(key): shareable(item, depth=depth + 1) for key, item in value.items()}
+        return {str(shareable(str(key))): shareable(item, depth=depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [shareable(item, depth=depth + 1) for item in value]
     return shareable(str(value), depth=depth + 1)

@@ -35,11 +35,12 @@ CREATE TABLE entries (
     note            TEXT NOT NULL DEFAULT '',
     trashed_us      INTEGER
 );
-CREATE INDEX entries_owner   ON entries (owner, sequence);
-CREATE INDEX entries_model   ON entries (model, sequence);
-CREATE INDEX entries_kind    ON entries (kind, sequence);
+-- with trashed_us, so that filters and counts of the gallery need the index alone
+CREATE INDEX entries_owner   ON entries (owner, trashed_us, sequence);
+CREATE INDEX entries_model   ON entries (model, trashed_us, sequence);
+CREATE INDEX entries_kind    ON entries (kind, trashed_us, sequence);
+CREATE INDEX entries_size    ON entries (width, height, trashed_us, sequence);
 CREATE INDEX entries_created ON entries (created_us);
-CREATE INDEX entries_size    ON entries (width, height, sequence);
 CREATE INDEX entries_sha256  ON entries (sha256);
 CREATE INDEX entries_job     ON entries (job);
 CREATE INDEX entries_starred ON entries (sequence) WHERE starred;

@@ -23,26 +23,26 @@ _UNSPACED_LETTER = re.compile(f"[{_UNSPACED}]")
 
 
 def indexed(text: str) -> str:
-    """Return `text` as it is put into the full-text index: unspaced letters and symbols stand alone."""
+    """Return `text` as it is put into the full-text index: words, and unspaced letters and symbols alone."""
     normal = unicodedata.normalize("NFKC", clean_text(text)[0])
-    return "".join(f" {c} " if _stands_alone(c) else c for c in normal)
+    return "".join(f" {c} " if _stands_alone(c) else c if _is_indexed(c) else " " for c in normal)
 
 
 def match_expression(text: str) -> str:
     """Return an FTS5 expression that finds texts with all words of `text`, each possibly unfinished; "" for none."""
     phrases = []
     for word in clean_text(text)[0].split()[:MAX_WORDS]:
-        for letters in _runs(indexed(word).split()):
+        for letters in _runs([one for one in indexed(word).split() if any(map(_is_letter, one))]):
             phrase = " ".join(letters)
             finished = _stands_alone(letters[-1][-1])
             phrases.append(f'"{phrase}"' if finished else f'"{phrase}" *')
     return " AND ".join(phrases)
 
 
-def _runs(tokens: list[str]) -> list[list[str]]:
+def _runs(words: list[str]) -> list[list[str]]:
     """Join unspaced letters that follow each other into one run; every other word is a run of its own."""
     runs: list[list[str]] = []
-    for word in "".join(c if _is_indexed(c) else " " for c in " ".join(tokens)).split():
+    for word in words:
         if runs and _stands_alone(word[0]) and _stands_alone(runs[-1][-1][0]):
             runs[-1].append(word)
         else:
@@ -55,6 +55,10 @@ def _stands_alone(letter: str) -> bool:
 
 
 def _is_indexed(letter: str) -> bool:
-    """Mirrors the tokenizer's categories: all others separate words (combining marks belong to their letter)."""
+    """Mirrors the tokenizer's categories: all others separate words; marks belong to the letter before them."""
+    return _is_letter(letter) or unicodedata.category(letter).startswith("M")
+
+
+def _is_letter(letter: str) -> bool:
     category = unicodedata.category(letter)
-    return category[0] in "LNM" or category in ("Co", "So")
+    return category[0] in "LN" or category in ("Co", "So")

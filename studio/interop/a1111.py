@@ -30,6 +30,7 @@ SCHEDULERS: dict[str, tuple[str, str]] = {
 
 _PAIR = re.compile(r'\s{0,9}(\w[\w \-/]{1,60}):\s{0,9}("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 _MIN_PAIRS = 3
+_MAX_LINE = 50_000  # characters; the longest lines of real files, with many extensions, have some 5,000
 _NEGATIVE = "Negative prompt:"
 
 
@@ -77,7 +78,7 @@ def a1111_parameters(request: Request, seed: int | None, facts: Mapping[str, Any
 def parse_parameters(text: str) -> Infotext:
     """Take a `parameters` text apart, as A1111's own reader does; any text is accepted as a prompt at worst."""
     *lines, last = text.strip().split("\n")
-    found = _PAIR.findall(last)
+    found = _PAIR.findall(last) if len(last) <= _MAX_LINE else []
     if len(found) < _MIN_PAIRS:
         lines, found = [*lines, last], []
     prompt, negative = list[str](), list[str]()
