@@ -131,7 +131,7 @@ class PictureStore:
     """Pictures that requests refer to (sources, masks, references), each under the hash of its pixels.
 
     Args:
-        folder: Where they live, by convention `data_dir / "inputs"`; made when the first picture comes.
+        folder: Where they live, by convention `settings.data_dir / "pictures"`; made when the first picture comes.
     """
 
     def __init__(self, folder: Path) -> None:

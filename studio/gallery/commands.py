@@ -79,7 +79,7 @@ def _doctor(args: argparse.Namespace, settings: Settings, out: Callable[..., Non
         raise InvalidRequest("--rebuild changes the gallery.", "Say --fix --rebuild.")
     aside = _make_way(folder, rebuild=args.rebuild) if fix else None
     with Gallery(folder, read_only=not fix) as gallery:
-        report = gallery.doctor(fix, inputs=PictureStore(settings.data_dir / "inputs"))
+        report = gallery.doctor(fix, inputs=PictureStore(settings.data_dir / "pictures"))
     if args.json:
         problems = [asdict(problem) for problem in report.problems]
         out(json.dumps({"pictures": report.pictures, "healthy": report.is_healthy, "problems": problems}))
