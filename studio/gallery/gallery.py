@@ -148,6 +148,8 @@ class Gallery(Catalogue):
         with self._saving:
             if not is_id(recipe.id) or sequence_of(recipe.id) > self._next_sequence() or self._is_taken(recipe.id):
                 recipe = replace(recipe, id=new_id(self._next_sequence()))
+            now = int(self._clock() * 1e6)
+            recipe = replace(recipe, created_us=min(recipe.created_us or now, now))
             return self._store(image, recipe, parameters="")
 
     def star(self, ids: Iterable[str], on: bool = True, *, owner: str | None = None) -> None:

@@ -162,6 +162,7 @@ def test_other_studios_pictures_come_with_their_settings_and_what_is_missing(gal
     done = import_pictures(gallery, source, owner="anna")
     assert done.left_out == (("c.png", '"c.png" is not a PNG, JPEG or WebP image.'),)
     apple, plain = done.entries
+    assert abs(plain.created.timestamp() - plain.sequence / 1e6) < 60, "a picture of unknown date is from today"
     assert (apple.kind, apple.prompt, apple.seed, apple.model) == ("imported", "a red apple", 5, "xl")
     assert apple.recipe.foreign["software"] == "AUTOMATIC1111"
     assert "Sampler DPM++ 3M SDE is not here: DPM++ 2M is used." in apple.recipe.foreign["unmapped"]
@@ -192,12 +193,12 @@ def test_ids_of_imported_files_are_believed_only_when_harmless(gallery: Gallery,
     stolen = json.loads(entry.recipe.to_json())
     files = {}
     for number, entry_id in enumerate([entry.id, "z" * 20, "../../../../etc/pass", "1k0tzms17dvk7121dese"]):
-        files[f"{number}.png"] = png(10 + number, tessera=json.dumps({**stolen, "id": entry_id, "owner": entry.owner}))
+        files[f"{number}.png"] = png(10 + number, tessera=json.dumps({**stolen, "id": entry_id, "created_us": 2**62}))
     done = import_pictures(gallery, zipped(tmp_path / "x.zip", files), owner="bert")
     ids = [one.id for one in done.entries]
     assert len(set(ids)) == 4 and entry.id not in ids and "z" * 20 not in ids
     assert ids[3] == "1k0tzms17dvk7121dese"
-    assert all(one.owner != entry.owner for one in done.entries)
+    assert all(one.owner != entry.owner and one.created.year < 3000 for one in done.entries)
     assert save(gallery, 2).sequence - entry.sequence < 3600 * 10**6
 
 
