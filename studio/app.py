@@ -117,6 +117,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     pictures = PictureStore(settings.data_dir / "pictures")
     host = EngineHost(settings, pictures.get)
     with Gallery(settings.gallery_dir) as gallery:
+        gallery.empty_trash()
         runner = JobRunner(
             host.run,
             recorder(gallery),
@@ -146,8 +147,8 @@ def painting_desk(settings: Settings, host: EngineHost, gallery: Gallery) -> Des
     from studio.codebook.service import Desk
 
     def own_pictures(session: str) -> Iterator[tuple[str, Image.Image]]:
-        for entry in gallery.page(limit=60).entries:
-            yield entry.id, open_picture(entry.path).image
+        for entry in gallery.page(limit=60).entries:  # the owner's page sees everything
+            yield entry.id, gallery.open(entry.id)
 
     names = {card.id: card.name for card in scan(settings.checkpoint_folders).models}
     folder = ROOT / "assets" / "examples"

@@ -49,7 +49,7 @@ def _seed(value: Any) -> Any:
 
 
 Prompt = Annotated[str, BeforeValidator(_prompt_text)]
-PictureRef = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the picture's PNG bytes")]
+PictureRef = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the picture's pixels")]
 Seed = Annotated[int, BeforeValidator(_seed)]
 Extension = Annotated[int, Field(ge=0, le=2048)]
 
