@@ -29,8 +29,9 @@ from studio.training.losses import (
 )
 from studio.training.perceptual import make_distance
 from studio.training.quantizer import Codebook, usage
+from studio.training.runlog import Means
 from studio.training.stream import Batch
-from studio.training.task import Trained, step_generator
+from studio.training.task import Trained, own_share, step_generator
 
 _KMEANS_VECTORS = 32_768
 
@@ -104,60 +105,92 @@ class AutoencoderTask:
     def step(self, batch: Batch, step: int) -> dict[str, Tensor | float]:
         """Take one step of the autoencoder and, once it has begun, one of the discriminator."""
         config = self.config
-        pictures = batch.pictures.to(self.device)
+        self._prepare_codes(batch, step)
+        draws = own_share(torch.rand, (len(batch.captions),), self.accelerator, step_generator(config, step, stream=8))
+        soft = (draws < config.unquantised_fraction).to(self.device)
+        parts, means, seen = batch.split(config.accumulate), Means(), []
+        for part, is_soft in zip(parts, soft.tensor_split(len(parts)), strict=True):
+            figures, z, indices = self._backward(
+                part.pictures.to(self.device), is_soft, step, share=len(part.captions) / len(batch.captions)
+            )
+            means.add(figures)
+            seen.append((z, indices))
+        figures = dict(means.take())
+        latents = torch.cat([z for z, _ in seen])
+        if self.codebook.is_ready:
+            figures |= self._learn_codes(latents, torch.cat([indices for _, indices in seen]), step)
+        else:
+            self._remember(latents)
+        figures["gradient"] = self.generator_weights.update(step)
+        if "discriminator" in figures:
+            self.discriminator_weights.update(step)
+        return figures
+
+    def _backward(
+        self, pictures: Tensor, is_soft: Tensor, step: int, *, share: float
+    ) -> tuple[dict[str, Tensor | float], Tensor, Tensor]:
+        """Add the gradients of one micro-batch; return its figures, latents and codes."""
         z = self.encode(pictures)
-        mixed, figures, extra = self._quantise(z, step)
+        mixed, indices, figures, extra = self._quantise(z, is_soft)
         output = self.decode(mixed)
         leaf = output.detach().requires_grad_()
         losses = self._reconstruction(leaf, pictures, step)
         (gradient,) = torch.autograd.grad(sum(losses.values()), leaf)
         figures |= {name: value.detach() for name, value in losses.items()}
-        progress = step / config.steps
-        if config.task == "vqgan" and progress >= config.gan_start and config.gan_weight > 0:
-            ramp = min(1.0, (progress - config.gan_start) / max(config.gan_ramp, 1e-9))
+        progress = step / self.config.steps
+        if self.config.task == "vqgan" and progress >= self.config.gan_start and self.config.gan_weight > 0:
+            ramp = min(1.0, (progress - self.config.gan_start) / max(self.config.gan_ramp, 1e-9))
             gradient = gradient + self._adversarial(leaf, pictures, gradient, ramp, figures)
-        torch.autograd.backward([output, extra] if extra.requires_grad else [output],
-                                [gradient, None] if extra.requires_grad else [gradient])  # fmt: skip
-        figures["gradient"] = self.generator_weights.update(step)
-        if "scores" in figures:
-            figures |= self._train_discriminator(pictures, output.detach(), step)
-            figures.pop("scores")
+            figures["discriminator"] = self._judge_pictures(pictures, output.detach(), share)
+        roots, weights = [output], [gradient * share]
+        if extra.requires_grad:
+            roots, weights = [output, extra], [gradient * share, torch.full_like(extra, share)]
+        torch.autograd.backward(roots, weights)
         with torch.no_grad():
             figures["psnr"] = -10 * torch.log10((output.clamp(-1, 1) - pictures).square().mean() / 4)
-        return figures
+        return figures, z.detach(), indices
 
-    def _quantise(self, z: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor | float], Tensor]:
-        """Return what the decoder gets, figures, and the extra loss on the encoder."""
+    def _prepare_codes(self, batch: Batch, step: int) -> None:
+        """Make the first codebook when the time without rounding is over."""
+        if self.codebook.is_ready or step < self.config.unquantised_steps:
+            return
+        if not self._recent:
+            with torch.no_grad():
+                self._remember(self.encode(batch.pictures.to(self.device)))
+        self.codebook.initialise(torch.cat(self._recent), generator=step_generator(self.config, step, stream=1))
+        self._recent = []
+
+    def _quantise(self, z: Tensor, is_soft: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor | float], Tensor]:
+        """Return what the decoder gets, the codes, figures, and the extra loss on the encoder."""
         config = self.config
-        if step < config.unquantised_steps and not self.codebook.is_ready:
-            pull = (z.norm(dim=1) - 1).square().mean()
-            self._remember(z, step)
-            spread = isotropy_loss(z)
-            figures: dict[str, Tensor | float] = {"length": pull.detach(), "isotropy": spread.detach()}
-            return z, figures, config.commitment * pull + config.isotropy * spread
-        if not self.codebook.is_ready:
-            self._remember(z, step)
-            self.codebook.initialise(torch.cat(self._recent), generator=step_generator(config, step, stream=1))
-            self._recent = []
-        quantised = self.codebook(z)
         spread = isotropy_loss(z)
-        figures = {"commitment": quantised.commitment.detach(), "isotropy": spread.detach()}
-        if not config.freeze_codes:
-            self.codebook.update(z.detach(), quantised.indices)
-            if step % config.revive_every == 0 and step < config.revive_until * config.steps:
-                generator = step_generator(config, step, stream=2)
-                figures["revived"] = self.codebook.revive(z.detach(), below=config.revive_below, generator=generator)
+        figures: dict[str, Tensor | float] = {"isotropy": spread.detach()}
+        if not self.codebook.is_ready:
+            pull = (z.norm(dim=1) - 1).square().mean()
+            figures["length"] = pull.detach()
+            nothing = torch.zeros(len(z), *z.shape[2:], dtype=torch.int64)
+            return z, nothing, figures, config.commitment * pull + config.isotropy * spread
+        quantised = self.codebook(z)
+        figures["commitment"] = quantised.commitment.detach()
         used, perplexity, top = usage(quantised.indices, len(self.codebook.codes))
         figures |= {"batch_used": used, "batch_perplexity": perplexity, "batch_top": top}
-        rank = self.accelerator.process_index
-        draws = torch.rand(len(z), generator=step_generator(config, step, stream=8 + rank)).to(z.device)
-        soft = (draws < config.unquantised_fraction)[:, None, None, None]
-        extra = config.commitment * quantised.commitment + config.isotropy * spread
-        return torch.where(soft, z, quantised.vectors), figures, extra
+        vectors = torch.where(is_soft[:, None, None, None], z, quantised.vectors)
+        return vectors, quantised.indices, figures, config.commitment * quantised.commitment
 
-    def _remember(self, z: Tensor, step: int) -> None:
+    def _learn_codes(self, z: Tensor, indices: Tensor, step: int) -> dict[str, Tensor | float]:
+        """Move the codes towards what chose them, and re-seed those that nothing chooses."""
+        config = self.config
+        if config.freeze_codes:
+            return {}
+        self.codebook.update(z, indices)
+        if step % config.revive_every or step >= config.revive_until * config.steps:
+            return {}
+        generator = step_generator(config, step, stream=2)
+        return {"revived": self.codebook.revive(z, below=config.revive_below, generator=generator)}
+
+    def _remember(self, z: Tensor) -> None:
         """Keep the latest encoder outputs for k-means."""
-        self._recent.append(z.detach().permute(0, 2, 3, 1).reshape(-1, z.shape[1]))
+        self._recent.append(z.permute(0, 2, 3, 1).reshape(-1, z.shape[1]))
         while sum(len(part) for part in self._recent[1:]) > _KMEANS_VECTORS // self.accelerator.num_processes:
             self._recent.pop(0)
 
@@ -190,17 +223,17 @@ class AutoencoderTask:
         factor = balance(gradient, adversarial, share=config.gan_weight)
         if self.accelerator.num_processes > 1:
             factor = self.accelerator.reduce(factor, reduction="mean")
-        figures |= {"scores": 0.0, "gan": loss.detach(), "gan_factor": factor}
+        figures |= {"gan": loss.detach(), "gan_factor": factor}
         return ramp * factor * adversarial
 
-    def _train_discriminator(self, real: Tensor, fake: Tensor, step: int) -> dict[str, Tensor]:
+    def _judge_pictures(self, real: Tensor, fake: Tensor, share: float) -> Tensor:
+        """Add the discriminator's gradients; return its loss."""
         with self.accelerator.autocast():
             scores_real, _ = self.discriminator(real)
             scores_fake, _ = self.discriminator(fake)
         loss = hinge_discriminator_loss(scores_real.float(), scores_fake.float())
-        loss.backward()
-        self.discriminator_weights.update(step)
-        return {"discriminator": loss.detach()}
+        (loss * share).backward()
+        return loss.detach()
 
     def state(self) -> dict[str, Any]:
         """Return weights, codebook, optimisers and the vectors kept for k-means."""

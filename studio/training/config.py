@@ -79,7 +79,9 @@ class AutoencoderConfig(TaskConfig):
     refresh_codes: bool = Field(False, description="start with k-means on the new pictures (own folders)")
     l1_weight: float = Field(1.0, ge=0)
     l2_weight: float = Field(2.0, ge=0)
-    isotropy: float = Field(0.5, ge=0, description="weight of using all directions of the code alike")
+    isotropy: float = Field(
+        0.5, ge=0, description="weight of using all directions of the code alike, during the warm-up"
+    )
     chroma_weight: float = Field(1.0, ge=0)
     perceptual: Literal["efficientnet", "pyramid", "none"] = "pyramid"
     perceptual_weight: float = Field(0.5, ge=0)

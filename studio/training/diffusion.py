@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from diffusers import DDIMScheduler, LDMTextToImagePipeline, UNet2DConditionModel, VQModel
+from diffusers.models.attention_processor import AttnProcessor
 from PIL import Image
 from torch import Tensor
 
@@ -23,8 +24,9 @@ from studio.training.config import DiffusionConfig
 from studio.training.grids import picture_grid
 from studio.training.group_norm import accelerate_norms, can_compile
 from studio.training.latents import EncodedScenes, encode_codes
+from studio.training.runlog import Means
 from studio.training.stream import Batch
-from studio.training.task import Trained, step_generator
+from studio.training.task import Trained, own_share, step_generator
 from studio.training.text import TextEncoder
 
 GRID_PROMPTS = (
@@ -97,6 +99,9 @@ class DiffusionTask:
         self.unet.to(self.device, memory_format=torch.channels_last)
         if config.fast_norms and self.device.type == "cpu" and can_compile():
             accelerate_norms(self.unet)
+        if self.device.type == "cpu":
+            # The fused attention's backward is most of a step on a CPU: plain matrix products are 1.6 times faster.
+            self.unet.set_attn_processor(AttnProcessor())
         self.scheduler = make_scheduler()
         self.alphas = self.scheduler.alphas_cumprod.to(self.device)
         self.weights = Trained(self.unet.parameters(), config, accelerator)
@@ -108,20 +113,29 @@ class DiffusionTask:
         return vectors.permute(0, 3, 1, 2) * self.vqvae.config.scaling_factor
 
     def step(self, batch: Batch, step: int) -> dict[str, Tensor | float]:
-        """Take one step on encoded samples, or on pictures, which are encoded first."""
+        """Take one step on encoded scenes, or on pictures, which are encoded first."""
+        means, parts = Means(), batch.split(self.config.accumulate)
+        for number, part in enumerate(parts):
+            generator = step_generator(self.config, step, stream=16 + number)
+            means.add(self._backward(part, generator, share=len(part.captions) / len(batch.captions)))
+        return {**means.take(), "gradient": self.weights.update(step)}
+
+    def _backward(self, batch: Batch, generator: torch.Generator, *, share: float) -> dict[str, Tensor | float]:
+        """Add the gradients of one micro-batch, weighted by ``share``; return its figures."""
         latents, text = self._inputs(batch)
-        generator = step_generator(self.config, step, stream=16 + self.accelerator.process_index)
-        noise = torch.randn(latents.shape, generator=generator).to(self.device)
         count = len(latents)
+        noise = own_share(torch.randn, tuple(latents.shape), self.accelerator, generator).to(self.device)
         # one time per equal part of the schedule: the same expectation as independent draws, less variance
-        times = ((torch.arange(count) + torch.rand(count, generator=generator)) / count * 1000).long().clamp_(0, 999)
-        dropped = (torch.rand(count, generator=generator) < self.config.caption_drop).to(self.device)
-        text = torch.where(dropped[:, None, None], self.empty, text)
+        within = own_share(torch.rand, (count,), self.accelerator, generator)
+        everything = count * self.accelerator.num_processes
+        place = torch.arange(everything)[self.accelerator.process_index :: self.accelerator.num_processes]
+        times = ((place + within) / everything * len(self.alphas)).long().clamp_(0, len(self.alphas) - 1)
+        dropped = own_share(torch.rand, (count,), self.accelerator, generator) < self.config.caption_drop
+        text = torch.where(dropped.to(self.device)[:, None, None], self.empty, text)
         loss, by_time = self.loss(latents, noise, times.to(self.device), text)
-        loss.backward()
-        gradient = self.weights.update(step)
+        (loss * share).backward()
         thirds = {f"loss_{name}": by_time[part].mean() for name, part in _thirds(times) if part.any()}
-        return {"loss": loss.detach(), "gradient": gradient, **thirds}
+        return {"loss": loss.detach(), **thirds}
 
     def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return latents (b, d, h, w) and text (b, length, width) of pictures, or of scenes encoded ahead."""

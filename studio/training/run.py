@@ -13,14 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator
 
 from studio.training.checkpoint import load_checkpoint, save_checkpoint
 from studio.training.config import (
-    AutoencoderConfig,
-    DiffusionConfig,
     TaskConfig,
-    TokensConfig,
     read_config,
     write_config,
 )
@@ -93,7 +91,9 @@ def resume(out: Path, **options: object) -> Outcome:
 
 def make_accelerator(config: TaskConfig) -> Accelerator:
     """Return accelerate's handle of the devices and processes this was started with."""
-    return Accelerator(mixed_precision="bf16" if config.precision == "bf16" else "no")
+    return Accelerator(
+        mixed_precision="bf16" if config.precision == "bf16" else "no", cpu=not torch.cuda.is_available()
+    )
 
 
 class _Loop:
@@ -192,6 +192,3 @@ class _Loop:
             "seconds_left": round(progress.seconds_left),
             **progress.figures,
         }
-
-
-__all__ = ["AutoencoderConfig", "DiffusionConfig", "Outcome", "Progress", "TokensConfig", "resume", "train"]

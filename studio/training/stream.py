@@ -31,6 +31,12 @@ class Batch:
     captions: list[str]
     indices: list[int]
 
+    def split(self, parts: int) -> list[Batch]:
+        """Return at most ``parts`` micro-batches of about equal size, in order."""
+        size = -(-len(self.captions) // parts)
+        cuts = [slice(i, i + size) for i in range(0, len(self.captions), size)]
+        return [Batch(self.pictures[cut], self.captions[cut], self.indices[cut]) for cut in cuts]
+
 
 class Source(Protocol):
     """Where samples come from."""

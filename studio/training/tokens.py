@@ -22,8 +22,9 @@ from studio.training.config import TokensConfig
 from studio.training.diffusion import GRID_PROMPTS
 from studio.training.grids import picture_grid
 from studio.training.latents import EncodedScenes, encode_codes
+from studio.training.runlog import Means
 from studio.training.stream import Batch
-from studio.training.task import Trained, step_generator
+from studio.training.task import Trained, own_share, step_generator
 from studio.training.text import TextEncoder
 
 _MICRO = (256.0, 256.0, 0.0, 0.0, 6.0)  # size, crop, score: what aMUSEd's pipeline passes; constant in training
@@ -79,17 +80,26 @@ class TokensTask:
 
     def step(self, batch: Batch, step: int) -> dict[str, Tensor | float]:
         """Take one step on code indices encoded ahead, or on pictures, which are encoded first."""
+        means, parts = Means(), batch.split(self.config.accumulate)
+        for number, part in enumerate(parts):
+            generator = step_generator(self.config, step, stream=16 + number)
+            means.add(self._backward(part, generator, share=len(part.captions) / len(batch.captions)))
+        return {**means.take(), "gradient": self.weights.update(step)}
+
+    def _backward(self, batch: Batch, generator: torch.Generator, *, share: float) -> dict[str, Tensor | float]:
+        """Add the gradients of one micro-batch, weighted by ``share``; return its figures."""
         codes, text = self._inputs(batch)
-        generator = step_generator(self.config, step, stream=16 + self.accelerator.process_index)
-        hidden = random_mask(codes.shape, generator=generator).to(self.device)
-        dropped = torch.rand(len(codes), generator=generator) < self.config.caption_drop
+        shares = own_share(torch.rand, (len(codes),), self.accelerator, generator)
+        order = own_share(torch.rand, (len(codes), codes[0].numel()), self.accelerator, generator)
+        hidden = mask_of(shares, order).view(codes.shape).to(self.device)
+        dropped = own_share(torch.rand, (len(codes),), self.accelerator, generator) < self.config.caption_drop
         text = torch.where(dropped.to(self.device)[:, None, None], self.empty, text)
         logits = self.logits(codes.masked_fill(hidden, self.codes), text)
         loss = masked_loss(logits, codes, hidden, smoothing=self.config.label_smoothing)
-        loss.backward()
+        (loss * share).backward()
         with torch.no_grad():
             right = (logits.argmax(1) == codes)[hidden].float().mean()
-        return {"loss": loss.detach(), "gradient": self.weights.update(step), "accuracy": right}
+        return {"loss": loss.detach(), "accuracy": right}
 
     def logits(self, codes: Tensor, text: Tensor) -> Tensor:
         """Return logits (b, codes, h, w) float32 for code indices (b, h, w), of which some are the mask."""
@@ -149,13 +159,14 @@ class TokensTask:
         return None
 
 
-def random_mask(shape: torch.Size, *, generator: torch.Generator) -> Tensor:
-    """Return which codes (b, h, w) to hide: a share cos(pi/2 u) of each picture, u uniform, at least one."""
-    count = shape[1] * shape[2]
-    share = torch.cos(math.pi / 2 * torch.rand(shape[0], generator=generator))
-    number = (share * count).round().clamp(min=1).long()  # (b,)
-    ranks = torch.rand(shape[0], count, generator=generator).argsort(1).argsort(1)
-    return (ranks < number[:, None]).view(shape)
+def mask_of(shares: Tensor, order: Tensor) -> Tensor:
+    """Return which codes (b, n) to hide: a share cos(pi/2 u) of each picture, at least one.
+
+    ``shares``: u in [0, 1), (b,). ``order``: random numbers (b, n); the smallest are hidden.
+    """
+    count = order.shape[1]
+    number = (torch.cos(math.pi / 2 * shares) * count).round().clamp(min=1).long()  # (b,)
+    return order.argsort(1).argsort(1) < number[:, None]
 
 
 def masked_loss(logits: Tensor, codes: Tensor, hidden: Tensor, *, smoothing: float) -> Tensor:

@@ -1,0 +1,52 @@
+"""Two CPU processes get what one process gets."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from studio.training.checkpoint import load_checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = """
+import sys, torch
+from pathlib import Path
+from tests.training.tiny import Squares, autoencoder_config, autoencoder_task
+from studio.training.run import make_accelerator, train
+torch.set_num_threads(1)
+config = autoencoder_config(isotropy=0.0, steps=6, revive_every=1)
+accelerator = make_accelerator(config)
+assert accelerator.num_processes == int(sys.argv[2]), accelerator.num_processes
+train(config, Path(sys.argv[1]), task=autoencoder_task(config, accelerator), source=Squares(), accelerator=accelerator)
+"""
+
+
+def launch(out: Path, *, processes: int) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    alive = []
+    for rank in range(processes):
+        own = {
+            "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true",
+        }  # fmt: skip
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **(own if processes > 1 else {})}
+        alive.append(
+            subprocess.Popen([sys.executable, "-c", SCRIPT, str(out), str(processes)], env=environment, cwd=ROOT)
+        )
+    assert [process.wait(timeout=240) for process in alive] == [0] * processes
+
+
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    launch(tmp_path / "one", processes=1)
+    launch(tmp_path / "two", processes=2)
+    one, two = (load_checkpoint(tmp_path / name / "state.pt")["task"] for name in ("one", "two"))
+    for name, value in one["model"].items():
+        assert torch.allclose(value, two["model"][name], atol=2e-4), name
+    assert torch.allclose(one["codebook"]["codes"], two["codebook"]["codes"], atol=1e-3)
