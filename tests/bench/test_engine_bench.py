@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +67,18 @@ def test_an_unknown_group_suggests_a_known_one(settings: Settings) -> None:
     with pytest.raises(UnknownName, match='Did you mean "engine"'):
         run_group("engin", settings)
     assert "engine" in GROUPS
+
+
+def test_every_group_names_a_module_that_runs() -> None:
+    assert {"engine", "codes", "gallery", "style"} <= set(GROUPS)
+    for group in GROUPS.values():
+        taken = list(inspect.signature(import_module(group.module).run).parameters)
+        assert taken == ([group.needs] if group.needs else []) + ["rounds"]
+
+
+def test_a_table_shows_plain_values_first_and_nested_rows_by_their_path() -> None:
+    text = as_text("style", {"256": {"tokens": {"median_seconds": 0.5, "met": True}}, "model": "m", "wide": 123.4})
+    assert text == "style\n  model: m\n  wide: 123\n  256 tokens  median seconds 0.500  met yes"
 
 
 def test_equal_arms_have_a_ratio_of_one_and_a_double_one_of_two() -> None:

@@ -10,6 +10,7 @@ import pytest
 from studio.engine.engine import Engine
 from studio.settings import Settings
 from tests.engine import tiny
+from tests.engine.stock import STOCK, Stock
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +33,9 @@ def engine(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     data = tmp_path_factory.mktemp("data")
     settings = Settings(data_dir=data, model_folders=(model_folder,), device="cpu", dtype="float32", preview_seconds=0)
     yield Engine(settings)
+
+
+@pytest.fixture(scope="session")
+def stock(model_folder: Path) -> dict[str, Stock]:
+    """The stock pipeline of every Stable Diffusion-shaped tiny model."""
+    return {name: Stock(model_folder / name, STOCK[name]) for name in ("sd1", "sd2", "sdxl", "lcm")}

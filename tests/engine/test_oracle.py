@@ -12,76 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from diffusers import (
-    DiffusionPipeline,
-    LDMTextToImagePipeline,
-    StableDiffusionImg2ImgPipeline,
-    StableDiffusionInpaintPipeline,
-    StableDiffusionPipeline,
-    StableDiffusionXLPipeline,
-)
+from diffusers import LDMTextToImagePipeline
 
-from studio.engine.denoise import Blend, LoopOptions, Start
-from studio.engine.engine import Engine, Result
+from studio.engine.denoise import LoopOptions
+from studio.engine.engine import Engine
 from studio.engine.noise import generators_of, seeds_of
-from studio.engine.schedulers import SCHEDULERS, make
-from studio.requests import TextToImage
-from tests.engine.run import arrays, loaded, never, small
-
-CHOICES = {choice.id: choice for choice in SCHEDULERS}
-STOCK: dict[str, Any] = {
-    "sd1": StableDiffusionPipeline,
-    "sd2": StableDiffusionPipeline,
-    "sdxl": StableDiffusionXLPipeline,
-    "lcm": StableDiffusionPipeline,
-    "ldm": LDMTextToImagePipeline,
-}
-
-
-class Stock:
-    """The stock pipeline of a tiny model, run the way its own documentation says."""
-
-    def __init__(self, folder: Path, cls: Any) -> None:
-        extra = {"safety_checker": None, "requires_safety_checker": False} if "StableDiffusionP" in str(cls) else {}
-        self.pipeline: DiffusionPipeline = cls.from_pretrained(folder, use_safetensors=True, **extra)
-        self.pipeline.set_progress_bar_config(disable=True)
-        self.config = dict(self.pipeline.scheduler.config)
-
-    def __call__(self, request: TextToImage, **extra: Any) -> np.ndarray:
-        self.pipeline.scheduler = make(CHOICES[request.scheduler], self.config)
-        return arrays(
-            self.pipeline(
-                prompt=request.prompt,
-                negative_prompt=request.negative_prompt or None,
-                num_inference_steps=request.steps,
-                guidance_scale=request.guidance_scale,
-                num_images_per_prompt=request.batch,
-                generator=generators_of(seeds_of(request.seed, request.batch)),
-                **{"width": request.width, "height": request.height, **extra},
-            ).images
-        )
-
-
-@pytest.fixture(scope="module")
-def stock(model_folder: Path) -> dict[str, Stock]:
-    return {name: Stock(model_folder / name, STOCK[name]) for name in ("sd1", "sd2", "sdxl", "lcm")}
-
-
-def ours(engine: Engine, request: TextToImage, options: LoopOptions | None = None) -> np.ndarray:
-    """Return the pictures of a request run with `options`."""
-    model = loaded(engine, request.model)
-    run = engine.sample(model, request, request.width, request.height, should_stop=never, options=options)
-    with torch.inference_mode():
-        while True:
-            try:
-                next(run)
-            except StopIteration as stop:
-                assert isinstance(stop.value, Result)
-                return arrays(stop.value.images)
-
-
-EPSILON = ("dpmpp_2m", "dpmpp_2m_karras", "dpmpp_sde", "ddim", "euler", "euler_a", "unipc", "lcm")
+from tests.engine.run import arrays, loaded, small
+from tests.engine.stock import EPSILON, Stock, ours
 
 
 @pytest.mark.parametrize("scheduler", EPSILON)
@@ -172,53 +109,3 @@ def test_our_own_family_gives_the_stock_latent_diffusion_pipelines_pixels(
         generator=generators_of([request.seed]),
     ).images
     np.testing.assert_array_equal(ours(engine, request), arrays(theirs))
-
-
-@pytest.mark.parametrize("scheduler", EPSILON)
-@pytest.mark.parametrize("strength", [0.3, 0.75, 1.0])
-def test_a_start_picture_gives_the_stock_image_to_image_pixels(
-    engine: Engine, stock: dict[str, Stock], scheduler: str, strength: float
-) -> None:
-    pipeline = StableDiffusionImg2ImgPipeline.from_pipe(stock["sd1"].pipeline, requires_safety_checker=False)
-    pipeline.set_progress_bar_config(disable=True)
-    latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))
-    request = small(model="sd1", scheduler=scheduler, steps=5)
-    pipeline.scheduler = make(CHOICES[scheduler], stock["sd1"].config)
-    theirs = pipeline(
-        prompt=request.prompt,
-        image=latents,
-        strength=strength,
-        num_inference_steps=request.steps,
-        guidance_scale=request.guidance_scale,
-        generator=generators_of([request.seed]),
-    ).images
-    mine = ours(engine, request, LoopOptions(start=Start(latents, strength)))
-    np.testing.assert_array_equal(mine, arrays(theirs))
-
-
-@pytest.mark.parametrize("scheduler", ["ddim", "euler", "dpmpp_2m", "euler_a", "unipc"])
-def test_a_hard_mask_gives_the_stock_inpainting_latents(
-    engine: Engine, stock: dict[str, Stock], scheduler: str
-) -> None:
-    pipeline = StableDiffusionInpaintPipeline.from_pipe(stock["sd1"].pipeline, requires_safety_checker=False)
-    pipeline.set_progress_bar_config(disable=True)
-    pipeline.scheduler = make(CHOICES[scheduler], stock["sd1"].config)
-    known = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))
-    mask = torch.zeros(1, 1, 64, 64)
-    mask[..., 16:48, 24:] = 1
-    request = small(model="sd1", scheduler=scheduler, steps=4)
-    theirs = pipeline(
-        prompt=request.prompt,
-        image=known,
-        mask_image=mask,
-        masked_image_latents=torch.zeros_like(known),
-        strength=1.0,
-        width=64,
-        height=64,
-        num_inference_steps=request.steps,
-        guidance_scale=request.guidance_scale,
-        generator=generators_of([request.seed]),
-    ).images
-    small_mask = torch.nn.functional.interpolate(mask, size=(8, 8))
-    mine = ours(engine, request, LoopOptions(blend=Blend(known, small_mask)))
-    np.testing.assert_array_equal(mine, arrays(theirs))

@@ -29,4 +29,7 @@ def english(prompt: str) -> ReadPrompt:
     translation = to_english(prompt)
     if translation.text == prompt:
         return ReadPrompt(prompt)
-    return ReadPrompt(translation.text, (f"Understood as: {translation.text}",))
+    notes = [f"Understood as: {translation.text}"]
+    if translation.unknown:
+        notes.append(f"Not understood: {', '.join(translation.unknown)}")
+    return ReadPrompt(translation.text, tuple(notes))
