@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -134,8 +135,12 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
             sees=lambda session: None,
             extras={"codebook": cache(lambda: painting_desk(settings, host, gallery))},
         )
-        with runner:
+        with runner, ExitStack() as stack:
             host.start()
+            if settings.share:
+                from studio.share import open_share
+
+                stack.enter_context(open_share(studio, settings, announce=announce))
             launch(studio, settings, announce=announce)
 
 

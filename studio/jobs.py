@@ -18,7 +18,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from studio.errors import InvalidRequest, QueueFull, StudioError
 from studio.events import COALESCING, ENDINGS, Cancelled, Ending, Event, Failed, Finished, Queued, Step
@@ -30,6 +30,19 @@ Run: TypeAlias = Callable[[Request, Callable[[], bool]], Iterator[Event]]
 Record: TypeAlias = Callable[["Job", Finished], Finished]
 
 _KEPT_ENDED_JOBS = 200
+
+
+class Queue(Protocol):
+    """Takes requests and tells what becomes of them: a JobRunner, or one that holds its callers to a budget."""
+
+    @property
+    def waiting(self) -> int: ...
+
+    def submit(self, request: Request, *, owner: str) -> Job: ...
+
+    def find(self, job_id: str, *, owner: str) -> Job: ...
+
+    def active(self, owner: str) -> list[Job]: ...
 
 
 class Job:

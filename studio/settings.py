@@ -32,6 +32,8 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(7860, ge=0, le=65535, description="Port to listen on; 0 picks a free one")
     share: bool = Field(False, description="Make a public link for guests")
+    passphrase: str = Field("", max_length=200, description="What guests must know; empty: made anew for each share")
+    share_hours: float = Field(8, gt=0, le=168, description="A public link ends by itself after this time")
     browser: bool = Field(True, description="Open the page in a browser")
     device: str = Field("auto", description='"auto", "cpu", "cuda", "cuda:1", "mps"')
     dtype: str = Field("auto", pattern="^(auto|float32|bfloat16|float16)$", description="Weights' precision")

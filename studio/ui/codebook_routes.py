@@ -22,7 +22,7 @@ from studio.codebook.answers import Change, Opened
 from studio.codebook.orders import Order
 from studio.errors import InvalidRequest, StudioError
 from studio.events import Failed, Finished
-from studio.jobs import JobRunner
+from studio.jobs import Queue
 from studio.ui.canvas.routes import Pictures, SessionOf, StudioRoute, png_response, private_headers
 from studio.ui.codebook_service import CodebookService
 
@@ -87,7 +87,7 @@ def codebook_routes(
     pictures: Pictures,
     session_of: SessionOf,
     gallery_picture: GalleryPicture,
-    runner: JobRunner,
+    runner: Queue,
 ) -> APIRouter:
     """Return the routes; include them in the app before Gradio is mounted at "/".
 

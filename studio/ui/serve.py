@@ -10,10 +10,12 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import gradio as gr
 import uvicorn
 from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp
 
 from studio.errors import SettingsError, StudioError
 from studio.settings import Settings
@@ -28,6 +30,8 @@ from studio.ui.texts import translations
 from studio.ui.theme import theme
 
 logger = logging.getLogger(__name__)
+
+Guard: TypeAlias = Callable[[ASGIApp], ASGIApp]
 
 _SESSIONS_KEPT = 200  # each open page costs 0.3 MB of Gradio's memory
 _LARGEST_UPLOAD = "20mb"
@@ -106,10 +110,10 @@ def launch(studio: Studio, settings: Settings, *, announce: Callable[[str], None
 
 
 @contextmanager
-def serving(studio: Studio, settings: Settings) -> Iterator[str]:
-    """Serve the page from a thread while the context is open; yields its address."""
+def serving(studio: Studio, settings: Settings, *, guard: Guard = lambda app: app) -> Iterator[str]:
+    """Serve the page from a thread while the context is open; yields its address. `guard` wraps the whole app."""
     with listen(settings) as (door, address):
-        server = uvicorn.Server(_config(build_app(studio)))
+        server = uvicorn.Server(_config(guard(build_app(studio))))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, name="page", daemon=True)
         thread.start()
         while not server.started and thread.is_alive():
@@ -175,7 +179,7 @@ def _next_free(host: str, port: int) -> int | None:
     return None
 
 
-def _config(app: FastAPI) -> uvicorn.Config:
+def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, proxy_headers=False)
 
 

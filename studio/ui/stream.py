@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 from PIL import Image
 
 from studio.events import Cancelled, Decoding, Event, Failed, Finished, Loading, Queued, Step
-from studio.jobs import Job, JobRunner
+from studio.jobs import Job, Queue
 
 StageValue: TypeAlias = dict[str, Any]
 
@@ -38,7 +38,7 @@ class Watchers:
         kinds: The kinds of request this stage shows.
     """
 
-    def __init__(self, runner: JobRunner, *kinds: str) -> None:
+    def __init__(self, runner: Queue, *kinds: str) -> None:
         self._runner, self._kinds = runner, kinds
         self._pages: dict[str, deque[Job]] = {}
 

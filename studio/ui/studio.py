@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from studio.jobs import JobRunner
+from studio.jobs import Queue
 from studio.settings import Settings
 
 
@@ -71,7 +71,7 @@ class Studio:
         extras: What single tabs need beyond this, by tab id (the codebook's callables, for one).
     """
 
-    runner: JobRunner
+    runner: Queue
     gallery: Any
     pictures: Any
     settings: Settings
