@@ -385,8 +385,7 @@ export class MaskEditor {
   }
 
   async #readMask(ref) {
-    const { width, height } = this.mask;
-    const response = await call(`inputs/${ref}/mask?width=${width}&height=${height}`);
+    const response = await call(`inputs/${ref}/mask?width=${this.mask.width}&height=${this.mask.height}`);
     this.mask.data.set(new Uint8Array(await response.arrayBuffer()));
     return decodeURIComponent(response.headers.get("X-Note") ?? "");
   }

@@ -20,7 +20,7 @@ def codebook_page() -> gr.HTML:
         value=None,
         html_template="<div data-codebook></div>",
         js_on_load="""
-            import(new URL('studio/static/codebook_page/codebook.js', document.baseURI).href).then((page) =>
+            import(new URL('studio/static/codebook_page/mount.js', document.baseURI).href).then((page) =>
               page.mount(element, {props, watch}));
         """,
         apply_default_css=False,
