@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from studio.errors import InvalidRequest, QueueFull
 from studio.events import ENDINGS, Queued
-from studio.jobs import Job, JobRunner
+from studio.jobs import Job, Queue
 from studio.requests import Request
 
 GUEST_KINDS = frozenset({"text_to_image", "stylize", "inpaint", "reconstruct", "edit_tokens"})
@@ -46,7 +46,7 @@ class GuestRunner:
         budget: What each guest may use.
     """
 
-    def __init__(self, runner: JobRunner, budget: Budget) -> None:
+    def __init__(self, runner: Queue, budget: Budget) -> None:
         self._runner, self._budget = runner, budget
 
     @property
