@@ -18,7 +18,7 @@ from studio.engine.device import DeviceChoice, Placement, choose_device
 from studio.engine.families import loader_of
 from studio.engine.memory import is_out_of_memory, release
 from studio.engine.precision import Precisions, measure
-from studio.engine.preview import PreviewMap, preview_map
+from studio.engine.preview import SHIPPED_NAME, PreviewMap, fit, preview_map, save
 from studio.errors import OutOfMemory
 from studio.events import Loading
 from studio.settings import Settings
@@ -76,6 +76,22 @@ class ModelStore:
                 self._loaded[key] = kept
             self._loaded.move_to_end(key)
         return kept
+
+    def ship_preview(self, card: ModelCard) -> float:
+        """Fit the preview map of the folder of `card`, write it there, and return its R^2: done once, by its maker.
+
+        Raises:
+            ModelError, OutOfMemory: The model cannot be loaded.
+            OSError: The folder cannot be written.
+        """
+        loading = self.get(card)
+        while True:
+            try:
+                next(loading)
+            except StopIteration as stop:
+                fitted = fit(stop.value.model)
+                save(fitted, self._decoder_checksum(card), card.path / SHIPPED_NAME)
+                return fitted.r2
 
     def peek(self, card: ModelCard) -> Loaded | None:
         """Return the model of `card` if it is loaded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,9 +14,12 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from studio.engine.catalog import scan
 from studio.engine.engine import Engine
 from studio.engine.preview import SHIPPED_NAME, PreviewMap, draw_scene, fit, preview_map, save
 from studio.engine.preview_codec import MAX_BYTES, encode_preview
+from studio.engine.store import ModelStore
+from studio.settings import Settings
 from tests.engine.run import loaded
 
 
@@ -64,6 +68,21 @@ def test_the_fit_of_a_loaded_model_is_kept_and_read_again(
     again = preview_map(model, "c" * 64, tmp_path)
     assert torch.equal(first.weight, again.weight) and first.r2 == pytest.approx(again.r2, abs=1e-6)
     assert 0 < first.r2 <= 1
+
+
+def test_a_maker_ships_the_map_with_the_model_and_the_checksum_stays(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(model_folder / "sd1", tmp_path / "models" / "sd1")
+    (copy / SHIPPED_NAME).unlink()
+    settings = Settings(data_dir=tmp_path, model_folders=(copy.parent,), device="cpu", dtype="float32")
+    store, card = ModelStore(settings), scan([copy.parent]).find("sd1")
+    before = store.checksums.of(copy)
+    r2 = store.ship_preview(card)
+    assert store.checksums.of(copy) == before
+    monkeypatch.setattr("studio.engine.preview.fit", lambda model: pytest.fail("fitted again"))
+    fresh = Engine(settings.model_copy(update={"data_dir": tmp_path / "other"}))
+    assert loaded(fresh, "sd1").preview.r2 == pytest.approx(r2, abs=1e-6)
 
 
 def test_a_map_shipped_with_its_model_is_used_unless_it_is_of_another_decoder(

@@ -80,9 +80,14 @@ class LatentDiffusion:
         return self.autoencoder.decode(scaled).sample.float()
 
     def encode(self, image_pm1: torch.Tensor) -> torch.Tensor:
-        """Return latents in the loop's scale, before quantisation; of a KL autoencoder the mean."""
+        """Return latents in the loop's scale: the codes of a VQ autoencoder, which the U-Net was trained on, or the
+        mean of a KL autoencoder.
+        """
         encoded = self.autoencoder.encode(image_pm1.to(self.device, self.autoencoder.dtype))
-        latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+        if hasattr(encoded, "latents"):
+            latents = self.autoencoder.quantize(encoded.latents)[0]
+        else:
+            latents = encoded.latent_dist.mode()
         return latents.float() * self.autoencoder.config.scaling_factor
 
     def _embed(self, text: str) -> Embedding:
