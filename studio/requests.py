@@ -109,7 +109,7 @@ class Stylize(Sampled):
     methods: tuple[str, ...] = Field(
         ("tokens",), min_length=1, max_length=3, title="Method", description="One method, or a chain of them"
     )
-    strength: float = Field(0.6, ge=0, le=1, title="Style strength", description="0 keeps the content, 1 is all style")
+    strength: float = Field(0.8, ge=0, le=1, title="Style strength", description="0 keeps the content, 1 is all style")
     structure: float = Field(0.5, ge=0, le=1, title="Structure", description="How firmly the content's shapes are kept")
     keep_colours: bool = Field(
         False, title="Keep content colours", description="Take brush and texture, leave the colours"

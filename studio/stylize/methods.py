@@ -11,6 +11,7 @@ from studio.stylize.task import Run
 
 Need = Literal["reference", "words"]
 ALL = "all"
+_FINE = 768  # pixels: smaller pictures are enlarged, so that tokens are small beside what they show
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class Method:
         help: What it does to a picture, in a few words.
         function: "module:function" with the signature `task.Run`, imported when first used.
         needs: Where the style comes from: a "reference" picture, or "words".
-        size: Longer side it works at unless asked otherwise; 0: the content's own; None: the model's.
+        size: Longer side it works at unless asked otherwise, enlarging where need be; 0: the content's own, never
+            enlarged; None: the model's.
         has_chance: Whether another seed gives another picture.
     """
 
@@ -44,15 +46,15 @@ class Method:
 METHODS: tuple[Method, ...] = (
     Method("colour", "Colour", "its colours, gently", "studio.stylize.colour:run_statistics"),
     Method("colour_transport", "Colour, fully", "its whole range of colours", "studio.stylize.colour:run_transport"),
-    Method("adain", "Texture, light", "its contrasts and grain", "studio.stylize.features:run_adain", size=512),
+    Method("adain", "Texture, light", "its contrasts and grain", "studio.stylize.features:run_adain", size=_FINE),
     Method(
-        "wct", "Texture, strong", "its grain and how colours go together", "studio.stylize.features:run_wct", size=512
+        "wct", "Texture, strong", "its grain and how colours go together", "studio.stylize.features:run_wct", size=_FINE
     ),
-    Method("tokens", "Mosaic", "redrawn with its tokens", "studio.stylize.tokens:run_transport", size=512),
+    Method("tokens", "Mosaic", "redrawn with its tokens", "studio.stylize.tokens:run_transport", size=_FINE),
     Method(
-        "tokens_nearest", "Mosaic, nearest", "each token its nearest", "studio.stylize.tokens:run_nearest", size=512
+        "tokens_nearest", "Mosaic, nearest", "each token its nearest", "studio.stylize.tokens:run_nearest", size=_FINE
     ),
-    Method("tokens_histogram", "Mosaic, by light", "dark to dark", "studio.stylize.tokens:run_histogram", size=512),
+    Method("tokens_histogram", "Mosaic, by light", "dark to dark", "studio.stylize.tokens:run_histogram", size=_FINE),
     Method(
         "diffusion",
         "Repaint with words",

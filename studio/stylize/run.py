@@ -198,17 +198,15 @@ def _try_all(
 
 
 def _task(request: Stylize, method: Method, pictures: _Pictures, content: Image.Image, seeds: tuple[int, ...]) -> Task:
-    side = request.size or method.size or 0
+    side = request.size or method.size or max(content.size)
     if method.size is not None:
-        side = min(side or max(content.size), _MAX_WORKING_SIDE)
-    if side:
-        content = _fitted(content, side)
-    references = tuple(_fitted(picture, max(content.size), enlarge=False) for picture in pictures.references)
+        content = _fitted(content, min(side, _MAX_WORKING_SIDE), enlarge=bool(method.size))
+    references = tuple(_fitted(p, max(content.size), enlarge=bool(method.size)) for p in pictures.references)
     original = pictures.content.resize(content.size, Image.Resampling.LANCZOS)
     return Task(request, content, references, pictures.weights, seeds, original)
 
 
-def _fitted(picture: Image.Image, side: int, *, enlarge: bool = False) -> Image.Image:
+def _fitted(picture: Image.Image, side: int, *, enlarge: bool) -> Image.Image:
     scale = side / max(picture.size)
     if scale >= 1 and not enlarge:
         return picture

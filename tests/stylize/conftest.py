@@ -42,15 +42,18 @@ def store(tmp_path: Path) -> PictureStore:
     return PictureStore(tmp_path / "inputs")
 
 
-@pytest.fixture
-def context(vqgan: Vqgan, store: PictureStore, tmp_path: Path) -> Context:
-    """The tiny VQGAN and no diffusion model."""
+class NoModels:
+    """An engine in a studio without a diffusion model."""
 
-    def no_model(model: str) -> Generator[Loading, None, None]:
+    def load(self, model_id: str) -> Generator[Loading, None, None]:
         yield Loading("a model")
         raise ModelError("There is no model here.")
 
-    return Context(store.get, no_model, lambda model: vqgan, cache_dir=tmp_path / "cache")
+
+@pytest.fixture
+def context(vqgan: Vqgan, store: PictureStore, tmp_path: Path) -> Context:
+    """The tiny VQGAN and no diffusion model."""
+    return Context(NoModels(), store.get, lambda model: vqgan, cache_dir=tmp_path / "cache")  # type: ignore[arg-type]
 
 
 @pytest.fixture

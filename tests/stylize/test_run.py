@@ -22,8 +22,9 @@ FROM_PICTURES = [m.name for m in METHODS if m.needs == "reference" and not m.has
 
 
 def request(content: str, *references: str, **settings: object) -> Stylize:
-    """A validated request with one method."""
-    made = parse({"kind": "stylize", "content": content, "references": references, "seed": 7, **settings})
+    """A validated request for small work."""
+    values = {"kind": "stylize", "content": content, "references": references, "seed": 7, "size": 64, "strength": 0.6}
+    made = parse({**values, **settings})
     assert isinstance(made, Stylize)
     return made
 
@@ -99,6 +100,19 @@ def test_the_working_size_bounds_the_work_and_not_the_result(context: Context, p
     events, finished = run(asked, context)
     assert finished.images[0].size == (200, 120)
     assert [e.preview.size for e in events if isinstance(e, Step) and e.preview] == [(64, 38)]
+
+
+def test_the_methods_of_the_vqgan_enlarge_small_pictures_and_colour_does_not(
+    context: Context, picture_ref: Ref
+) -> None:
+    shown = {}
+    for method in ("tokens_nearest", "colour"):
+        events, finished = run(
+            request(picture_ref(60, 30, 1), picture_ref(64, 64, 2), methods=[method], size=0), context
+        )
+        shown[method] = [e.preview.size for e in events if isinstance(e, Step) and e.preview][-1]
+        assert finished.images[0].size == (60, 30)
+    assert shown == {"tokens_nearest": (768, 384), "colour": (60, 30)}
 
 
 def test_several_pictures_of_a_method_without_chance_are_made_once_and_said(context: Context, picture_ref: Ref) -> None:
