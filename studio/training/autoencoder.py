@@ -78,7 +78,7 @@ class AutoencoderTask:
         ).to(self.device)
         if config.init and not config.refresh_codes:
             self._adopt_codes()
-        self.discriminator = PatchDiscriminator(config.gan_channels).to(self.device, memory_format=torch.channels_last)
+        self.discriminator = PatchDiscriminator(config.gan_channels).to(self.device)
         self.distance = make_distance(config.perceptual)
         if self.distance is not None:
             self.distance.to(self.device)
@@ -135,7 +135,7 @@ class AutoencoderTask:
         output = self.decode(mixed)
         leaf = output.detach().requires_grad_()
         losses = self._reconstruction(leaf, pictures, step)
-        (gradient,) = torch.autograd.grad(sum(losses.values()), leaf)
+        (gradient,) = torch.autograd.grad(torch.stack(list(losses.values())).sum(), leaf)
         figures |= {name: value.detach() for name, value in losses.items()}
         progress = step / self.config.steps
         if self.config.task == "vqgan" and progress >= self.config.gan_start and self.config.gan_weight > 0:
@@ -190,8 +190,8 @@ class AutoencoderTask:
 
     def _remember(self, z: Tensor) -> None:
         """Keep the latest encoder outputs for k-means."""
-        self._recent.append(z.permute(0, 2, 3, 1).reshape(-1, z.shape[1]))
-        while sum(len(part) for part in self._recent[1:]) > _KMEANS_VECTORS // self.accelerator.num_processes:
+        self._recent.append(self.codebook.gather(z).permute(0, 2, 3, 1).reshape(-1, z.shape[1]))
+        while sum(len(part) for part in self._recent[1:]) > _KMEANS_VECTORS:
             self._recent.pop(0)
 
     def _reconstruction(self, output: Tensor, target: Tensor, step: int) -> dict[str, Tensor]:

@@ -71,8 +71,7 @@ class Codebook(nn.Module):
         dead = (self.counts < below * uniform).nonzero().flatten()
         if len(dead) == 0:
             return 0
-        flat = F.normalize(z.permute(0, 2, 3, 1).reshape(-1, z.shape[1]).float(), dim=1)
-        flat = self._gather(flat)
+        flat = F.normalize(self.gather(z).permute(0, 2, 3, 1).reshape(-1, z.shape[1]).float(), dim=1)
         dead = dead[: len(flat)]
         picked = torch.randperm(len(flat), generator=generator)[: len(dead)].to(flat.device)
         self.codes[dead] = flat[picked]
@@ -82,8 +81,8 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def initialise(self, vectors: Tensor, *, generator: torch.Generator, rounds: int = 20) -> None:
-        """Make the first codebook: spherical k-means on ``vectors`` (n, d)."""
-        vectors = F.normalize(self._gather(vectors).float(), dim=1)
+        """Make the first codebook: spherical k-means on ``vectors`` (n, d), the same in every process."""
+        vectors = F.normalize(vectors.float(), dim=1)
         size = len(self.codes)
         order = torch.randperm(len(vectors), generator=generator).to(vectors.device)
         centres = vectors[order.repeat(-(-size // len(order)))[:size]].clone()
@@ -105,10 +104,12 @@ class Codebook(nn.Module):
             return value
         return self.accelerator.reduce(value, reduction="sum")
 
-    def _gather(self, value: Tensor) -> Tensor:
+    def gather(self, z: Tensor) -> Tensor:
+        """Return the vectors (b, d, h, w) of all processes, in the order one process would have them."""
         if self.accelerator is None or self.accelerator.num_processes == 1:
-            return value
-        return self.accelerator.gather(value)
+            return z
+        everything = self.accelerator.gather(z.contiguous())
+        return everything.view(self.accelerator.num_processes, *z.shape).transpose(0, 1).flatten(0, 1)
 
 
 def usage(indices: Tensor, size: int) -> tuple[float, float, float]:

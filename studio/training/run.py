@@ -71,11 +71,10 @@ def train(
     """
     out.mkdir(parents=True, exist_ok=True)
     accelerator = accelerator or make_accelerator(config)
-    pack = Pack.open(config.data) if source is None or task is None else None
-    if task is None:
-        task = make_task(config, accelerator, pack)
-    if source is None:
-        source = make_source(config, pack)
+    if task is None or source is None:
+        pack = Pack.open(config.data)
+        task = task or make_task(config, accelerator, pack)
+        source = source or make_source(config, pack)
     loop = _Loop(config, out, task, accelerator, on_progress)
     if resume and loop.state_path.exists():
         loop.restore()

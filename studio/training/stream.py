@@ -41,8 +41,11 @@ class Batch:
 class Source(Protocol):
     """Where samples come from."""
 
-    def sample(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.uint8], str, int]:
-        """Return a picture (size, size, 3) uint8 RGB, its caption and its number; ``rng`` decides everything."""
+    def sample(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.integer], str, int]:
+        """Return a picture (size, size, 3) uint8 RGB, or int64 codes (h, w), its caption and its number.
+
+        ``rng`` decides everything.
+        """
 
 
 class PackSource:
@@ -63,11 +66,11 @@ class PackSource:
         return example.picture[top : top + size, left : left + size], example.caption, example.index
 
 
-class _Samples(Dataset[tuple[NDArray[np.uint8], str, int]]):
+class _Samples(Dataset[tuple[NDArray[np.integer], str, int]]):
     def __init__(self, source: Source, config: TaskConfig) -> None:
         self.source, self.config = source, config
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[NDArray[np.uint8], str, int]:  # type: ignore[override]
+    def __getitem__(self, key: tuple[int, int]) -> tuple[NDArray[np.integer], str, int]:  # type: ignore[override]
         step, k = key
         return self.source.sample(np.random.default_rng((self.config.seed, step, k)), self.config.phase(step).size)
 
@@ -102,7 +105,7 @@ def to_pm1(pictures: Tensor) -> Tensor:
     return pictures.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
-def _collate(samples: list[tuple[NDArray[np.uint8], str, int]]) -> tuple[Tensor, list[str], list[int]]:
+def _collate(samples: list[tuple[NDArray[np.integer], str, int]]) -> tuple[Tensor, list[str], list[int]]:
     pictures, captions, indices = zip(*samples, strict=True)
     return torch.from_numpy(np.stack(pictures)), list(captions), list(indices)
 

@@ -21,7 +21,9 @@ from studio.training.stream import Batch
 class Task(Protocol):
     """One kind of model being trained. ``run.train`` calls nothing but this."""
 
-    config: TaskConfig
+    @property
+    def config(self) -> TaskConfig:
+        """What the run was asked to do."""
 
     def step(self, batch: Batch, step: int) -> dict[str, Tensor | float]:
         """Take one optimiser step; return the figures of the log."""

@@ -147,10 +147,10 @@ def _plot(args: argparse.Namespace, out: Out) -> int:
 
 
 def _options(args: argparse.Namespace, out: Out) -> int:
-    from studio.training.config import AutoencoderConfig, DiffusionConfig, TokensConfig
+    from studio.training.config import AutoencoderConfig, DiffusionConfig, TaskConfig, TokensConfig
     from studio.training.recipes import RECIPES
 
-    model = {"diffusion": DiffusionConfig, "tokens": TokensConfig}.get(args.task, AutoencoderConfig)
+    model: type[TaskConfig] = {"diffusion": DiffusionConfig, "tokens": TokensConfig}.get(args.task, AutoencoderConfig)
     for name, field in model.model_fields.items():
         value = RECIPES[args.task].get(name, "" if field.is_required() else field.default)
         out(f"{name} = {value}" + (f"   {field.description}" if field.description else ""))
