@@ -95,7 +95,8 @@ class DiffusionTask:
         self.text, self.scenes = text, scenes
         self.text.model.to(self.device)
         torch.manual_seed(config.seed)  # diffusers draws its initial weights from the global generator
-        self.unet = make_unet(config, channels=self.vqvae.config.latent_channels, width=self.text.width)
+        side = config.phases[-1].size // 2 ** (len(vqvae.config.block_out_channels) - 1)
+        self.unet = make_unet(config, channels=vqvae.config.latent_channels, width=text.width, side=side)
         self.unet.to(self.device, memory_format=torch.channels_last)
         if config.fast_norms and self.device.type == "cpu" and can_compile():
             accelerate_norms(self.unet)

@@ -30,7 +30,7 @@ from studio.training.text import TextEncoder
 _MICRO = (256.0, 256.0, 0.0, 0.0, 6.0)  # size, crop, score: what aMUSEd's pipeline passes; constant in training
 
 
-def make_prior(config: TokensConfig, *, codes: int, width: int) -> UVit2DModel:
+def make_prior(config: TokensConfig, *, codes: int, width: int, side: int = 16) -> UVit2DModel:
     """Build the transformer that ``config`` describes, or load the one it starts from.
 
     ``codes``: size of the codebook; index ``codes`` is the mask. ``width``: of the text embeddings.
@@ -53,7 +53,7 @@ def make_prior(config: TokensConfig, *, codes: int, width: int) -> UVit2DModel:
         num_hidden_layers=config.layers,
         num_attention_heads=config.heads,
         intermediate_size=hidden * 8 // 3,
-        sample_size=16,
+        sample_size=side,
     )
 
 
@@ -74,7 +74,8 @@ class TokensTask:
         self.text.model.to(self.device)
         self.codes = int(vqvae.config.num_vq_embeddings)
         torch.manual_seed(config.seed)  # diffusers draws its initial weights from the global generator
-        self.prior = make_prior(config, codes=self.codes, width=text.width).to(self.device)
+        side = config.phases[-1].size // 2 ** (len(vqvae.config.block_out_channels) - 1)
+        self.prior = make_prior(config, codes=self.codes, width=text.width, side=side).to(self.device)
         self.weights = Trained(self.prior.parameters(), config, accelerator)
         self.empty = self.text([""])  # (1, length, width)
 
@@ -123,7 +124,7 @@ class TokensTask:
 
     @torch.no_grad()
     def sample(self, prompts: list[str], *, seed: int, steps: int = 12, guidance_scale: float = 3.0) -> Tensor:
-        """Return code indices (b, 16, 16) for ``prompts``, with the averaged weights."""
+        """Return code indices (b, h, w) for ``prompts``, with the averaged weights."""
         generator = torch.Generator().manual_seed(seed)
         side = self.prior.config.sample_size
         codes = torch.full((len(prompts), side, side), self.codes, device=self.device)
