@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -122,14 +123,17 @@ def hashed_fraction(text: str) -> float:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / 2**48
 
 
+_WORTH_A_PROCESS = 200  # fewer pictures are drawn before the processes have started
 _COPIED = ("id", "source", "thing", "names", "keywords", "style", "category", "weight", "licence")
 
 
 def _draw_all(
     candidates: Sequence[Candidate], progress: Progress, processes: int
 ) -> tuple[list[tuple[Candidate, _Drawn]], list[tuple[str, str]]]:
-    if processes > 1:
-        with ProcessPoolExecutor(processes, initializer=partial(cv2.setNumThreads, 1)) as pool:
+    if processes > 1 and len(candidates) >= _WORTH_A_PROCESS:
+        # spawned, not forked: a fork of a process with threads (torch's, OpenCV's) can hang on a lock they held
+        spawned = get_context("spawn")
+        with ProcessPoolExecutor(processes, spawned, initializer=partial(cv2.setNumThreads, 1)) as pool:
             results = pool.map(_draw, [candidate.drawing for candidate in candidates], chunksize=16)
             return _sorted_out(candidates, results, progress)
     return _sorted_out(candidates, (_draw(candidate.drawing) for candidate in candidates), progress)
