@@ -193,13 +193,15 @@ class DiffusionTask:
         return picture_grid(self.sample(list(GRID_PROMPTS), seed=0), columns=8, labels=list(GRID_PROMPTS))
 
     def export(self, folder: Path) -> None:
-        """Write a folder that the stock `LDMTextToImagePipeline` loads; half precision but for the autoencoder."""
+        """Write a folder that the stock `LDMTextToImagePipeline` loads; weights in half precision."""
         self.text.save(folder)
         with self.weights:
             unet = UNet2DConditionModel.from_config(self.unet.config)
             unet.load_state_dict(self.unet.state_dict())
         unet.to(torch.float16).save_pretrained(folder / "unet", safe_serialization=True)
-        self.vqvae.save_pretrained(folder / "vqvae", safe_serialization=True)
+        vqvae = VQModel.from_config(self.vqvae.config)
+        vqvae.load_state_dict(self.vqvae.state_dict())
+        vqvae.to(torch.float16).save_pretrained(folder / "vqvae", safe_serialization=True)
         self.scheduler.save_pretrained(folder / "scheduler")
         LDMTextToImagePipeline(
             vqvae=self.vqvae, bert=self.text.model, tokenizer=self.text.tokenizer, unet=unet, scheduler=self.scheduler

@@ -95,19 +95,23 @@ def encode_scenes(
     count: int,
     seed: int = 0,
     size: int = 256,
+    origin: str = "",
     on_progress: Callable[[int, int], None] = lambda done, count: None,
 ) -> EncodedScenes:
     """Return ``count`` encoded scenes, making those that ``folder`` does not have yet.
 
+    ``origin`` names the data (a pack's digest), so that scenes of two packs never mix.
+
     Raises StudioError when the folder belongs to another codebook or another setting.
     """
     side = size // 2 ** (len(vqvae.config.block_out_channels) - 1)
-    meta = {"codes": codes_digest(vqvae), "seed": seed, "side": side, "length": text.length, "width": text.width}
+    meta = {"codes": codes_digest(vqvae), "seed": seed, "side": side, "length": text.length, "width": text.width,
+            "origin": origin}  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     described, filled_path = folder / "scenes.json", folder / "filled.json"
     if described.is_file() and json.loads(described.read_text(encoding="utf-8")) != meta:
         raise StudioError(
-            f"{folder} holds scenes of another codebook or setting.", "Choose another folder, or delete this one."
+            f"{folder} holds scenes of another codebook, pack or setting.", "Choose another folder, or delete this one."
         )
     described.write_text(json.dumps(meta), encoding="utf-8")
     filled = json.loads(filled_path.read_text(encoding="utf-8")) if filled_path.is_file() else 0

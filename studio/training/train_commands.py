@@ -179,5 +179,6 @@ def _encode(args: argparse.Namespace, out: Out) -> int:
             out(f"{done}/{count} scenes")
 
     vqvae, text = load_vqvae(Path(args.vqvae)), TextEncoder.load(Path(args.text_encoder))
-    encode_scenes(PackSource(Pack.open(args.data)), vqvae, text, args.out, count=args.count, on_progress=tell)
+    pack = Pack.open(args.data)
+    encode_scenes(PackSource(pack), vqvae, text, args.out, count=args.count, origin=pack.digest, on_progress=tell)
     return 0
