@@ -150,8 +150,8 @@ def _options(args: argparse.Namespace, out: Out) -> int:
     from studio.training.config import AutoencoderConfig, DiffusionConfig, TaskConfig, TokensConfig
     from studio.training.recipes import RECIPES
 
-    model: type[TaskConfig] = {"diffusion": DiffusionConfig, "tokens": TokensConfig}.get(args.task, AutoencoderConfig)
-    for name, field in model.model_fields.items():
+    models: dict[str, type[TaskConfig]] = {"diffusion": DiffusionConfig, "tokens": TokensConfig}
+    for name, field in models.get(args.task, AutoencoderConfig).model_fields.items():
         value = RECIPES[args.task].get(name, "" if field.is_required() else field.default)
         out(f"{name} = {value}" + (f"   {field.description}" if field.description else ""))
     return 0
