@@ -30,6 +30,7 @@ Run: TypeAlias = Callable[[Request, Callable[[], bool]], Iterator[Event]]
 Record: TypeAlias = Callable[["Job", Finished], Finished]
 
 _KEPT_ENDED_JOBS = 200
+_KEPT_TURNS = 10_000
 
 
 class Queue(Protocol):
@@ -161,7 +162,8 @@ class JobRunner:
     def __init__(self, run: Run, record: Record, *, queue_size: int = 64, queue_per_session: int = 16) -> None:
         self._run, self._record = run, record
         self._queue_size, self._queue_per_session = queue_size, queue_per_session
-        self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()  # owners in the order of their turns
+        self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()
+        self._last_turn: OrderedDict[str, int] = OrderedDict()  # owner -> when it was last served, oldest first
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._running: Job | None = None
         self._changed = threading.Condition()
@@ -251,9 +253,13 @@ class JobRunner:
 
     def _order(self) -> Iterator[Job]:
         """Yield waiting jobs in the order they will run: one of each owner, then the next of each."""
-        queues = [list(jobs) for jobs in self._waiting.values()]
+        queues = [list(self._waiting[owner]) for owner in self._owners()]
         for turn in range(max(map(len, queues), default=0)):
             yield from (queue[turn] for queue in queues if turn < len(queue))
+
+    def _owners(self) -> list[str]:
+        """Return the owners with waiting jobs, the one that was served longest ago first: a newcomer goes ahead."""
+        return sorted(self._waiting, key=lambda owner: self._last_turn.get(owner, -1))
 
     def _announce_positions(self) -> None:
         with self._changed:
@@ -266,11 +272,14 @@ class JobRunner:
             self._changed.wait_for(lambda: self._closing or bool(self._waiting))
             if self._closing:
                 return None
-            owner, jobs = next(iter(self._waiting.items()))
-            job = jobs.popleft()
-            del self._waiting[owner]
-            if jobs:
-                self._waiting[owner] = jobs  # to the end: its turn comes again after everybody else's
+            owner = self._owners()[0]
+            job = self._waiting[owner].popleft()
+            if not self._waiting[owner]:
+                del self._waiting[owner]
+            self._last_turn[owner] = 1 + next(reversed(self._last_turn.values()), 0)
+            self._last_turn.move_to_end(owner)
+            if len(self._last_turn) > _KEPT_TURNS:
+                self._last_turn.popitem(last=False)
             self._running = job
             return job
 

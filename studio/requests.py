@@ -260,7 +260,7 @@ def explain(error: ValidationError, request: type[Request]) -> InvalidRequest:
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else ""
     given = first.get("input")
-    value = (given if isinstance(given, str) and given.replace(".", "", 1).lstrip("+-").isdigit() else repr(given))[:60]
+    value = (given if isinstance(given, str) and _is_number(given) else repr(given))[:60]
     if first["type"] == "extra_forbidden":
         return UnknownName("setting", name, request.model_fields, field=name)
     if name not in request.model_fields:
@@ -280,3 +280,11 @@ def explain(error: ValidationError, request: type[Request]) -> InvalidRequest:
     if spec.type in (int, float):
         return InvalidRequest(f"{spec.title} must be {spec.range_text()}, not {value}.", field=name)
     return InvalidRequest(f"{spec.title} cannot be {value}: {first['msg'].lower()}.", field=name)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

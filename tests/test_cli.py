@@ -51,7 +51,6 @@ def test_an_unknown_command_is_named(capsys: pytest.CaptureFixture[str]) -> None
         (["a", "--batch", "1.5"], "Pictures must be a whole number between 1 and 16, not 1.5."),
         ([""], "Prompt is empty."),
         (["x" * 50_000], "Prompt is too long (50,000 of 2,000 characters)."),
-        (["a", "--model", "no-such-model"], 'There is no model "no-such-model".'),
         (["a", "--out", "picture.gif"], '"picture.gif" does not end in .png.'),
     ],
 )
