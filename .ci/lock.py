@@ -25,7 +25,7 @@ NOT_HERE = [  # needed on other systems or Pythons only, so not to be found in t
 def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    run = closure([*project["dependencies"], *extras["train"]])
+    run = closure([*project["dependencies"], *extras["data"]])
     test = {name: pin for name, pin in closure(extras["test"]).items() if name not in run}
     write(".lock/run.txt", [*run.values(), *NOT_HERE])
     write(".lock/test.txt", [*test.values()])
