@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 
 from studio import __version__
+from studio.codebook.find import find_vqgans
 from studio.engine.catalog import scan
 from studio.settings import Settings
 
@@ -76,7 +77,10 @@ def examine(settings: Settings) -> Report:
     scanned = scan(settings.checkpoint_folders)
     problems += [Problem(f"{bad.path}: {bad.reason}", "Move it away, or get it again.") for bad in scanned.unusable]
     if not scanned.models:
-        problems.append(Problem("No model was found.", "Put one into " + str(settings.checkpoint_folders[1]) + "."))
+        where = settings.checkpoint_folders[1]
+        problems.append(Problem("There is no model that makes pictures from prompts.", f"Put one into {where}."))
+    known = {m.id for m in scanned.models}
+    codebooks = [(n, p) for n, p in find_vqgans(settings.checkpoint_folders).items() if n not in known]
     memory, disk = _memory(problems), _disk(settings.data_dir, problems)
     return Report(
         versions=_versions(problems),
@@ -85,9 +89,16 @@ def examine(settings: Settings) -> Report:
         memory=memory,
         disk=disk,
         data_dir=str(settings.data_dir),
-        models=[{"id": m.id, "family": m.family, "bytes": m.bytes, "folder": str(m.path)} for m in scanned.models],
+        models=[
+            *({"id": m.id, "family": m.family, "bytes": m.bytes, "folder": str(m.path)} for m in scanned.models),
+            *({"id": n, "family": "vqgan", "bytes": _size(p), "folder": str(p)} for n, p in codebooks),
+        ],
         problems=problems,
     )
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
 
 
 def _versions(problems: list[Problem]) -> dict[str, str]:
