@@ -23,6 +23,7 @@ from studio.engine.catalog import scan
 from studio.settings import Settings
 
 LIBRARIES = ("torch", "diffusers", "transformers", "gradio", "pillow", "numpy", "opencv-python-headless", "safetensors")
+SAFE_PILLOW = 13
 LOW_DISK_GB, LOW_MEMORY_GB = 2.0, 2.0
 
 
@@ -109,6 +110,9 @@ def _versions(problems: list[Problem]) -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "missing"
             problems.append(Problem(f"{name} is not installed.", "Start the studio with python launch.py."))
+    if found["pillow"].split(".")[0].isdigit() and int(found["pillow"].split(".")[0]) < SAFE_PILLOW:
+        remedy = f"Run: pip install --no-deps pillow=={SAFE_PILLOW}.0.0 (python launch.py does it by itself)."
+        problems.append(Problem(f"Pillow {found['pillow']} has known heap overflows in its decoders.", remedy))
     found["system"] = f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} cores"
     if sys.maxsize < 2**32:
         problems.append(Problem("This is a 32-bit Python.", "Install a 64-bit one."))
