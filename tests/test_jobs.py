@@ -5,6 +5,7 @@ import logging
 import pickle
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
@@ -115,7 +116,8 @@ def test_async_watchers_see_what_threads_see() -> None:
         async def watch() -> list[Event]:
             return [event async for event in job.stream()]
 
-        seen = asyncio.run(asyncio.wait_for(watch(), 20))
+        with ThreadPoolExecutor(1) as thread:  # the browser tests leave a loop running on this one
+            seen = thread.submit(asyncio.run, watch()).result(timeout=20)
     assert isinstance(seen[-1], Finished)
     assert [e.index for e in seen if isinstance(e, Step)][-1] == 5
 

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse, Response
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from studio.ui import static_files
 from studio.ui.session import SessionMiddleware, Sessions
@@ -68,16 +68,23 @@ def serve(blocks: gr.Blocks, sessions: Sessions, *routers: APIRouter) -> Iterato
         thread.join(10)
 
 
+_NOT_OURS = ("Failed to load resource", "AbortError: ", "Unexpected error Connection errored out")
+
+
 def watch_errors(page: Page) -> list[str]:
-    """Collect uncaught script errors and error lines of the console; a refused request is the page's to explain."""
+    """Collect uncaught script errors and error lines of the console.
+
+    Left out: a refused request, which is the page's to explain, and what Gradio says of its own event stream when
+    a reload cuts it.
+    """
     errors: list[str] = []
 
-    def note(line: ConsoleMessage) -> None:
-        if line.type == "error" and not line.text.startswith("Failed to load resource"):
-            errors.append(line.text)
+    def note(text: str) -> None:
+        if not text.startswith(_NOT_OURS):
+            errors.append(text)
 
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", note)
+    page.on("pageerror", lambda error: note(str(error)))
+    page.on("console", lambda line: note(line.text) if line.type == "error" else None)
     return errors
 
 

@@ -170,7 +170,9 @@ def test_jobs_asked_for_while_one_runs_are_all_made_and_shown(opened: Opened, vi
             return value.dataset.state === 'finished' && !value.querySelector('.stage-aside').textContent;
         }}"""
     )
-    assert [request.prompt for request in opened.engine.seen] == ["one", "two", "three"]  # type: ignore[attr-defined]
+    made = [request.prompt for request in opened.engine.seen]  # type: ignore[attr-defined]
+    assert made[0] == "one"
+    assert sorted(made[1:]) == ["three", "two"], "clicks a few milliseconds apart may overtake each other on the way"
 
 
 def test_what_is_wrong_is_said_beside_the_button_and_nothing_is_lost(opened: Opened, visit: Visit) -> None:

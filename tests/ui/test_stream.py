@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -17,6 +19,8 @@ from studio.events import Cancelled, Decoding, Failed, Finished, Loading, Queued
 from studio.jobs import Job, JobRunner
 from studio.requests import TextToImage
 from studio.ui.stream import PREVIEW_BYTES, StageValue, Watchers, data_url, stage_value
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -32,6 +36,12 @@ def runner(engine: FakeEngine) -> Iterator[JobRunner]:
 
 def request(prompt: str = "a red apple") -> TextToImage:
     return TextToImage(prompt=prompt, steps=4, width=64, height=64, seed=1)
+
+
+def in_a_loop(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run in a loop of its own, on a thread of its own: the browser tests leave a loop running on this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result(timeout=60)
 
 
 async def collect(watchers: Watchers, page: str, jobs: list[Job]) -> list[StageValue]:
@@ -71,7 +81,7 @@ def test_every_event_has_a_state(event: object, state: str) -> None:
 def test_a_job_that_ended_before_anybody_watched_is_shown_all_the_same(runner: JobRunner) -> None:
     job = runner.submit(request(), owner="me")
     job.result(timeout_seconds=60)
-    values = asyncio.run(collect(Watchers(runner, "text_to_image"), "page", [job]))
+    values = in_a_loop(collect(Watchers(runner, "text_to_image"), "page", [job]))
     assert values[-1]["state"] == "finished"
 
 
@@ -87,7 +97,7 @@ def test_a_page_follows_its_jobs_one_after_the_other_with_one_watcher(runner: Jo
         engine.resume.set()
         return await first, second
 
-    values, nothing = asyncio.run(both())
+    values, nothing = in_a_loop(both())
     assert nothing == []
     assert [value["state"] for value in values if value["state"] == "finished"] == ["finished"] * 2
     assert max(value["more"] for value in values) == 1 and values[-1]["more"] == 0
@@ -105,7 +115,7 @@ def test_to_stop_watching_leaves_the_job_running_and_no_trace_of_the_page(
 
     engine.hold_at = 2
     job = runner.submit(request(), owner="me")
-    asyncio.run(leave_early(job))
+    in_a_loop(leave_early(job))
     assert job.ending is None and not job.is_cancelled
     assert not watchers._pages and not job._wakers
     assert watchers.active("me") == [job] and watchers.active("you") == []
