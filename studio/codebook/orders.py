@@ -13,7 +13,6 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from studio.codebook.neighbours import CodeSpace, Key, euclidean
 from studio.codebook.usage import Usage
@@ -86,6 +85,8 @@ def _by_similarity(codes: NDArray[np.integer], space: CodeSpace, *, columns: int
     cells = np.stack(np.divmod(np.arange(rows * columns), columns)[::-1], 1)  # (cells, 2): column, row
     targets = (cells + 0.5) / (columns, rows)
     grid = np.full(rows * columns, -1, np.int32)
+    from scipy.optimize import linear_sum_assignment  # here: the page imports this module, and scipy takes a second
+
     taken, cell = linear_sum_assignment(euclidean(spread, targets) ** 2)
     grid[cell] = codes[taken]
     return grid.reshape(rows, columns)
