@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -33,3 +34,6 @@ def write_picture(path: Path, image: Image.Image, *, request: Request, seed: int
     )
     parameters = a1111_parameters(request, seed, {**facts, "size": image.size})
     atomic.write_atomically(path, encode_png(canonical(image), texts_of(recipe, parameters)))
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)  # a file the artist asked for is readable as any other, unlike the gallery's own
