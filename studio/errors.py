@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class StudioError(Exception):
@@ -25,6 +26,10 @@ class StudioError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes whatever a subclass's own arguments are."""
+        return _revived, (type(self), self.args), self.__dict__
 
 
 class InvalidRequest(StudioError):
@@ -76,6 +81,12 @@ class QueueFull(StudioError):
 
 class SettingsError(StudioError):
     """A settings file, environment variable or command-line value that cannot be used."""
+
+
+def _revived(kind: type[StudioError], args: tuple[Any, ...]) -> StudioError:
+    error = kind.__new__(kind)
+    error.args = args
+    return error
 
 
 def _either(names: list[str]) -> str:

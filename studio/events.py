@@ -54,7 +54,8 @@ class Finished:
         images: The pictures, RGB or RGBA.
         seeds: One seed per picture: picture i made alone with seeds[i] is the same picture.
         seconds: Wall time of the run, loading excluded.
-        facts: What makes the run repeatable: model id and checksum, device, dtype, library versions.
+        facts: What makes the run repeatable: model id and checksum, device, dtype, library versions. What holds for
+            one picture alone is a list under "pictures", one mapping each; see `facts_of`.
         notes: Plain sentences for the artist ("The prompt was understood as ...").
         records: Gallery ids, filled in by the recorder before the event is announced.
         extras: Results that are not pictures (a token grid, counts); JSON-able values or numpy arrays.
@@ -67,6 +68,13 @@ class Finished:
     notes: tuple[str, ...] = ()
     records: tuple[str, ...] = ()
     extras: dict[str, Any] = field(default_factory=dict)
+
+    def facts_of(self, place: int) -> dict[str, Any]:
+        """Return the facts of the picture at `place`: the run's, its own, and the seconds the run took."""
+        facts = {name: value for name, value in self.facts.items() if name != "pictures"}
+        own = self.facts.get("pictures", ())
+        alone = own[place] if len(own) == len(self.images) else {}
+        return {**facts, **alone, "seconds": round(self.seconds, 3)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,33 @@ from pathlib import Path
 
 import torch
 
+from studio.codebook.draw import run_draw_tokens
 from studio.codebook.find import resolve
 from studio.codebook.run import Studio as CodebookStudio
 from studio.codebook.run import run_edit_tokens, run_reconstruct
 from studio.codebook.vqgan import Vqgan
 from studio.engine.device import DeviceChoice, choose_device, has_fast_bfloat16
 from studio.engine.engine import Engine, Handler, ShouldStop
+from studio.enhance.upscale import run_upscale
+from studio.enhance.walk import run_walk
 from studio.errors import UnknownName
 from studio.events import Event
+from studio.film.fork import run_fork, run_keep_film, run_timelapse
 from studio.inpaint.context import Context
 from studio.inpaint.run import run_inpaint
-from studio.requests import EditTokens, Inpaint, Reconstruct, Request, Stylize
+from studio.requests import (
+    DrawTokens,
+    EditTokens,
+    Fork,
+    Inpaint,
+    KeepFilm,
+    Reconstruct,
+    Request,
+    Stylize,
+    Timelapse,
+    Upscale,
+    Walk,
+)
 from studio.settings import Settings
 from studio.stylize.run import run_stylize
 
@@ -79,4 +95,18 @@ def handlers(settings: Settings, codebooks: Codebooks | None = None) -> dict[typ
     def inpaint(engine: Engine, request: Inpaint, should_stop: ShouldStop) -> Iterator[Event]:
         yield from run_inpaint(request, Context.of(engine, codebooks.load_or_default), should_stop)
 
-    return {Reconstruct: reconstruct, EditTokens: edit_tokens, Stylize: stylize, Inpaint: inpaint}
+    def draw_tokens(engine: Engine, request: DrawTokens, should_stop: ShouldStop) -> Iterator[Event]:
+        yield from run_draw_tokens(request, engine, codebooks.load, should_stop)
+
+    return {
+        Reconstruct: reconstruct,
+        EditTokens: edit_tokens,
+        DrawTokens: draw_tokens,
+        Stylize: stylize,
+        Inpaint: inpaint,
+        Fork: run_fork,
+        Timelapse: run_timelapse,
+        KeepFilm: run_keep_film,
+        Upscale: run_upscale,
+        Walk: run_walk,
+    }

@@ -1,35 +1,39 @@
-"""Jobs and the one thread that runs them.
+"""The queue and the one thread that runs it.
 
-A `Job` is a request with an owner and a log of events; any number of watchers may follow it, come back to
-it, or leave it: it runs on. `JobRunner` takes jobs in turn from the sessions that have some waiting
-(round-robin), runs them on one thread per device, and records results before it announces them. What
-"run" and "record" mean arrives by constructor, so this module knows no torch, no gallery and no page.
+`JobRunner` takes jobs in turn from the sessions that have some waiting (round-robin), runs them on one thread per
+device, and records results before it announces them. What "run" and "record" mean arrives by constructor, so this
+module knows no torch, no gallery and no page.
+
+With a journal the queue outlives the process: what waits goes on waiting at the next start, what ran is offered
+once more, and both keep their ids, owners and seeds.
 """
 
 from __future__ import annotations
 
-import asyncio
+import json
 import logging
 import secrets
 import threading
-import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from types import TracebackType
 from typing import Protocol, TypeAlias
 
 from studio.errors import InvalidRequest, QueueFull, StudioError
-from studio.events import COALESCING, ENDINGS, Cancelled, Ending, Event, Failed, Finished, Queued, Step
-from studio.requests import Request
+from studio.events import Cancelled, Ending, Event, Failed, Finished, Queued
+from studio.job import Job
+from studio.requests import Request, parse
+from studio.state.journal import Journal, Pending, State
 
 logger = logging.getLogger(__name__)
 
 Run: TypeAlias = Callable[[Request, Callable[[], bool]], Iterator[Event]]
-Record: TypeAlias = Callable[["Job", Finished], Finished]
+Record: TypeAlias = Callable[[Job, Finished], Finished]
 
 _KEPT_ENDED_JOBS = 200
+_KEPT_PIXELS = 64 * 2**20  # of the pictures in ended jobs: 192 MB
+_STATES: dict[type[Event], State] = {Finished: "finished", Failed: "failed", Cancelled: "cancelled"}
 _KEPT_TURNS = 10_000
 
 
@@ -45,107 +49,7 @@ class Queue(Protocol):
 
     def active(self, owner: str) -> list[Job]: ...
 
-
-class Job:
-    """A request on its way: `events()` and `stream()` tell its story, `cancel()` ends it."""
-
-    def __init__(self, request: Request, *, owner: str, withdraw: Callable[[Job], bool]) -> None:
-        self.id = secrets.token_hex(8)
-        self.request = request
-        self.owner = owner
-        self.created = time.time()
-        self._withdraw = withdraw
-        self._cancelled = threading.Event()
-        self._changed = threading.Condition()
-        self._log: list[tuple[int, Event]] = []
-        self._sequence = 0
-        self._wakers: set[Callable[[], None]] = set()
-
-    @property
-    def ending(self) -> Ending | None:
-        """How the job ended, or None while it goes on."""
-        with self._changed:
-            last = self._log[-1][1] if self._log else None
-        return last if isinstance(last, ENDINGS) else None
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether somebody asked the job to stop; polled by the engine before every step."""
-        return self._cancelled.is_set()
-
-    def cancel(self) -> None:
-        """Ask the job to stop: at once while it waits, within one step while it runs. Returns immediately."""
-        self._cancelled.set()
-        if self._withdraw(self):
-            self.publish(Cancelled(at_step=0))
-
-    def publish(self, event: Event) -> None:
-        """Append `event`; a Queued, Loading or Step right after one of its kind replaces it."""
-        with self._changed:
-            last = self._log[-1][1] if self._log else None
-            if isinstance(last, ENDINGS):
-                return
-            self._sequence += 1
-            if isinstance(event, COALESCING) and type(last) is type(event):
-                if isinstance(event, Step) and isinstance(last, Step) and event.preview is None:
-                    event = replace(event, preview=last.preview)
-                self._log.pop()
-            self._log.append((self._sequence, event))
-            self._changed.notify_all()
-            wakers = tuple(self._wakers)
-        for wake in wakers:
-            wake()
-
-    def events(self, *, timeout_seconds: float | None = None) -> Iterator[Event]:
-        """Yield the lasting events so far, the last Step, then what comes, up to and including the ending.
-
-        Raises:
-            TimeoutError: Nothing happened for `timeout_seconds`.
-        """
-        seen = 0
-        while True:
-            with self._changed:
-                if not self._changed.wait_for(lambda: self._sequence > seen, timeout=timeout_seconds):  # noqa: B023
-                    raise TimeoutError(f"job {self.id} said nothing for {timeout_seconds} s")
-                fresh, seen = self._after(seen)
-            for event in fresh:
-                yield event
-                if isinstance(event, ENDINGS):
-                    return
-
-    async def stream(self) -> AsyncGenerator[Event, None]:
-        """Yield as `events()` does, without holding a thread while waiting."""
-        loop, changed, seen = asyncio.get_running_loop(), asyncio.Event(), 0
-
-        def wake() -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(changed.set)
-
-        with self._changed:
-            self._wakers.add(wake)
-        try:
-            while True:
-                changed.clear()
-                with self._changed:
-                    fresh, seen = self._after(seen)
-                for event in fresh:
-                    yield event
-                    if isinstance(event, ENDINGS):
-                        return
-                if not fresh:
-                    await changed.wait()
-        finally:
-            with self._changed:
-                self._wakers.discard(wake)
-
-    def result(self, *, timeout_seconds: float | None = None) -> Ending:
-        """Wait for the ending and return it."""
-        *_, ending = self.events(timeout_seconds=timeout_seconds)
-        assert isinstance(ending, ENDINGS)
-        return ending
-
-    def _after(self, seen: int) -> tuple[list[Event], int]:
-        return [event for number, event in self._log if number > seen], self._sequence
+    def ended(self, owner: str) -> list[Job]: ...
 
 
 class JobRunner:
@@ -157,10 +61,22 @@ class JobRunner:
         record: Stores a finished job's pictures and returns Finished with their ids.
         queue_size: Jobs that may wait in all.
         queue_per_session: Jobs that one owner may have waiting.
+        journal: Where the queue outlives the process; None: it does not.
+        returns: Whether the owner of a job from before a restart can come back for it.
     """
 
-    def __init__(self, run: Run, record: Record, *, queue_size: int = 64, queue_per_session: int = 16) -> None:
+    def __init__(
+        self,
+        run: Run,
+        record: Record,
+        *,
+        queue_size: int = 64,
+        queue_per_session: int = 16,
+        journal: Journal | None = None,
+        returns: Callable[[str], bool] = lambda owner: True,
+    ) -> None:
         self._run, self._record = run, record
+        self._journal, self._returns = journal, returns
         self._queue_size, self._queue_per_session = queue_size, queue_per_session
         self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()
         self._last_turn: OrderedDict[str, int] = OrderedDict()  # owner -> when it was last served, oldest first
@@ -182,29 +98,40 @@ class JobRunner:
         self.close()
 
     def start(self) -> None:
-        """Start the engine thread."""
+        """Take up what the journal holds, and start the engine thread."""
+        if self._journal is not None:
+            for pending in self._journal.pending():
+                self._take_up(pending, self._journal)
+            self._announce_positions()
         self._thread.start()
 
     def close(self, *, timeout_seconds: float = 30) -> None:
-        """Cancel everything, wait for the engine thread and for pictures still being saved."""
+        """Stop everything, wait for the engine thread and for pictures still being saved.
+
+        Without a journal what runs and what waits is cancelled; with one it goes on at the next start.
+        """
         with self._changed:
             self._closing = True
             jobs = [job for waiting in self._waiting.values() for job in waiting]
             running = self._running
             self._changed.notify_all()
         for job in [*jobs, *([running] if running else [])]:
+            job.is_put_back = self._journal is not None and not job.is_cancelled
             job.cancel()
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
         self._saver.shutdown(wait=True)
+        if self._journal is not None:
+            self._journal.put_back()
 
     def submit(self, request: Request, *, owner: str) -> Job:
         """Queue `request` for `owner` and return its job at once.
 
         Raises:
             QueueFull: Too many jobs wait, in all or for this owner.
+            NotRemembered: The disk is full.
         """
-        job = Job(request, owner=owner, withdraw=self._withdraw)
+        job = Job(request, owner=owner, withdraw=self._withdraw, ending=self._note_ending)
         with self._changed:
             waiting, own = self.waiting, len(self._waiting.get(owner, ()))
             if self._closing:
@@ -213,6 +140,8 @@ class JobRunner:
                 raise QueueFull(f"The studio is busy ({waiting} jobs waiting).", "Try again in a minute.")
             if own >= self._queue_per_session:
                 raise QueueFull(f"You already have {own} jobs waiting.", "Wait for one to finish, or stop one.")
+            if self._journal is not None:
+                self._journal.queued(job.id, owner, request=request.model_dump_json(), created=job.created)
             self._waiting.setdefault(owner, deque()).append(job)
             self._jobs[job.id] = job
             self._forget_old()
@@ -238,6 +167,43 @@ class JobRunner:
         with self._changed:
             jobs = [job for job in self._jobs.values() if job.owner == owner]
         return [job for job in jobs if job.ending is None]
+
+    def ended(self, owner: str) -> list[Job]:
+        """Return `owner`'s jobs that have ended and are still known, oldest first."""
+        with self._changed:
+            jobs = [job for job in self._jobs.values() if job.owner == owner]
+        return [job for job in jobs if job.ending is not None]
+
+    def _take_up(self, pending: Pending, journal: Journal) -> None:
+        """Queue a job from before a restart, or say why not."""
+        if not self._returns(pending.owner):
+            journal.ended(pending.id, "cancelled", "its owner cannot come back")
+            return
+        try:
+            request = parse(json.loads(pending.request))
+        except (InvalidRequest, ValueError) as error:
+            logger.warning("job %s from before the restart cannot be read: %s", pending.id, error)
+            journal.ended(pending.id, "failed", str(error))
+            return
+        job = Job(request, owner=pending.owner, withdraw=self._withdraw, ending=self._note_ending, earlier=pending)
+        self._jobs[job.id] = job
+        if pending.is_poison:
+            logger.warning("job %s ran when the studio stopped, %d times, and is retired", job.id, pending.attempts)
+            times = {2: "twice"}.get(pending.attempts, f"{pending.attempts} times")
+            job.publish(
+                Failed(f"The studio stopped {times} while it ran this.", "Try a smaller size, or another model.")
+            )
+            return
+        self._waiting.setdefault(job.owner, deque()).append(job)
+
+    def _note_ending(self, job: Job, ending: Ending) -> None:
+        if self._journal is None or (job.is_put_back and not isinstance(ending, Finished)):
+            return
+        said = ending.message if isinstance(ending, Failed) else ""
+        try:
+            self._journal.ended(job.id, _STATES[type(ending)], said)
+        except StudioError as error:
+            logger.warning("how job %s ended could not be noted: %s", job.id, error)
 
     def _withdraw(self, job: Job) -> bool:
         """Take a waiting job out of the queue; False when it does not wait any more."""
@@ -293,6 +259,8 @@ class JobRunner:
     def _run_one(self, job: Job) -> None:
         """Run `job` to its ending. The one broad except of the studio: nothing may kill this thread."""
         try:
+            if self._journal is not None:
+                self._journal.began(job.id)
             for event in self._run(job.request, lambda: job.is_cancelled):
                 if isinstance(event, Finished):
                     self._save(job, event)
@@ -327,8 +295,15 @@ class JobRunner:
             self._unsaved.release()
 
     def _forget_old(self) -> None:
-        for job_id in [job_id for job_id, job in self._jobs.items() if job.ending][:-_KEPT_ENDED_JOBS]:
-            del self._jobs[job_id]
+        room, kept = _KEPT_PIXELS, 0
+        for job in reversed(list(self._jobs.values())):
+            ending = job.ending
+            if ending is None:
+                continue
+            kept += 1
+            room -= sum(image.width * image.height for image in getattr(ending, "images", ()))
+            if kept > 1 and (room < 0 or kept > _KEPT_ENDED_JOBS):
+                del self._jobs[job.id]
 
 
 def _unexpected(job: Job) -> Failed:

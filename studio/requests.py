@@ -12,7 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from studio.errors import InvalidRequest, UnknownName
@@ -20,6 +20,7 @@ from studio.errors import InvalidRequest, UnknownName
 RECIPE_VERSION: Literal[1] = 1
 MAX_SEED = 2**32 - 1
 MAX_PROMPT = 2000
+MAX_LORAS, MAX_LORA_WEIGHT = 8, 4
 
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -65,6 +66,26 @@ class Request(BaseModel):
         return parse({**self.model_dump(), **changes})
 
 
+class StyleWords(BaseModel):
+    """A style as a recipe keeps it: its words, so that the recipe means the same when the style's file has changed.
+
+    `{prompt}` in `prompt` is where the artist's own words go.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    name: str = Field(min_length=1, max_length=120)
+    prompt: Prompt = Field("", max_length=MAX_PROMPT)
+    negative_prompt: Prompt = Field("", max_length=MAX_PROMPT)
+
+
+class LoraUse(BaseModel):
+    """A LoRA by name, and how strongly it acts; 1 is as it was trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    name: str = Field(min_length=1, max_length=200)
+    weight: float = Field(1.0, ge=-MAX_LORA_WEIGHT, le=MAX_LORA_WEIGHT)
+
+
 class Sampled(Request):
     """The settings every denoising run shares."""
 
@@ -84,6 +105,44 @@ class Sampled(Request):
         description="Same seed, same picture; empty: a new one",
     )
     batch: int = Field(1, ge=1, le=16, title="Pictures", description="Picture i of a batch uses seed + i")
+    auto_stop: bool = Field(
+        False, title="Stop when settled", description="End once the picture no longer changes; it may differ a little"
+    )
+    temperature: float = Field(
+        1.0,
+        ge=0,
+        le=4,
+        title="Temperature",
+        description="For models that draw tokens: 0 takes the likeliest, more is freer",
+    )
+    loras: tuple[LoraUse, ...] = Field(
+        (), max_length=MAX_LORAS, title="LoRAs", description="Beside those the prompt names as <lora:name:0.8>"
+    )
+    styles: tuple[StyleWords, ...] = Field(
+        (), max_length=8, title="Styles", description="Words around your own; several stack"
+    )
+    variation_strength: float = Field(
+        0.0, ge=0, le=1, title="Variation", description="How far to go from this picture towards another seed's"
+    )
+    variation_seed: Seed = Field(
+        0,
+        ge=0,
+        le=MAX_SEED,
+        title="Variation seed",
+        description="The seed to go towards; picture i uses variation seed + i",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _settle_variation(cls, values: Any) -> Any:
+        """Draw a variation seed where there is a variation and none is given; without one it is 0."""
+        if not isinstance(values, dict) or "variation_seed" not in cls.model_fields:
+            return values
+        given = values.get("variation_seed")
+        if values.get("variation_strength", 0) in (0, None, "0", ""):
+            unused = given is None or str(given).strip() in ("", "-1")
+            return {**values, "variation_seed": 0} if unused else values
+        return values if given is not None else {**values, "variation_seed": -1}
 
 
 class TextToImage(Sampled):
@@ -98,7 +157,8 @@ class Stylize(Sampled):
     """Give a content picture a style, by words or by reference pictures.
 
     A chain hands each method's result to the next. `reference_weights` is empty (all alike) or has one
-    weight per reference.
+    weight per reference. `palette` is a palette file's content (`studio.codebook.palettes.Palette`), the style of
+    the methods that work on tokens; empty: there is none.
     """
 
     kind: Literal["stylize"] = "stylize"
@@ -106,6 +166,7 @@ class Stylize(Sampled):
     content: PictureRef
     references: tuple[PictureRef, ...] = Field((), max_length=8, title="Style pictures")
     reference_weights: tuple[Annotated[float, Field(ge=0, le=100)], ...] = Field((), max_length=8, title="Weights")
+    palette: dict[str, Any] = Field(default_factory=dict, title="Palette", description="Codes to redraw with")
     methods: tuple[str, ...] = Field(
         ("tokens",), min_length=1, max_length=3, title="Method", description="One method, or a chain of them"
     )
@@ -134,6 +195,7 @@ class Inpaint(Sampled):
     prompt: Prompt = Field("", max_length=MAX_PROMPT, title="Prompt", description="What the painted part should show")
     source: PictureRef
     mask: PictureRef | None = Field(None, title="Mask", description="White is what to paint")
+    batch: int = Field(1, ge=1, le=16, title="Candidates", description="Candidate i uses seed + i")
     method: str = Field("diffusion", max_length=40, title="Method", description="How the part is filled")
     strength: float = Field(1.0, ge=0, le=1, title="Denoising strength", description="1 ignores what was there")
     area: Literal["masked", "whole"] = Field(
@@ -181,16 +243,103 @@ class EditTokens(Request):
     operations: tuple[dict[str, Any], ...] = Field((), max_length=10_000, title="Operations")
 
 
-class Fork(Request):
-    """Go on from step `step` of an earlier run with some settings changed."""
+class DrawTokens(Sampled):
+    """Tokens drawn from a VQGAN's masked-token prior: a new picture, or other tokens at some cells of a map.
+
+    `model` names the VQGAN. Without `tokens` all of a new picture is drawn; `cells` (row, column) of None is all.
+    The alternatives are for choosing: they are token maps, and nothing is recorded.
+    """
+
+    kind: Literal["draw_tokens"] = "draw_tokens"
+    prompt: Prompt = Field("", max_length=MAX_PROMPT, title="Prompt", description="What the tokens should show")
+    steps: int = Field(12, ge=1, le=100, title="Steps", description="Tokens are decided over so many steps")
+    guidance_scale: float = Field(3.0, ge=1, le=30, title="Guidance scale", description="How closely to follow")
+    scheduler: str = Field("maskgit", max_length=40, title="Order", description="How many tokens each step decides")
+    batch: int = Field(4, ge=1, le=16, title="Alternatives", description="Alternative i uses seed + i")
+    tokens: str = Field("", max_length=400_000, title="Token map", description="The start map as a share string")
+    cells: tuple[tuple[int, int], ...] | None = Field(None, max_length=100_000, title="Cells")
+    width: int = Field(256, ge=16, le=1024, title="Width", description="In pixels, of a new picture")
+    height: int = Field(256, ge=16, le=1024, title="Height", description="In pixels, of a new picture")
+
+
+class Fork(Sampled):
+    """Go on from step `step` of the run that `parent` describes, with the settings given here.
+
+    Steps, scheduler, size and variation are the parent's; prompt, guidance, seed, LoRAs and (between models of one
+    kind) the model may differ. A new seed gives the picture as predicted at that step fresh noise. With a mask only
+    its white part is changed. With `frame` nothing goes on: the picture as predicted at that step is the result.
+    """
 
     kind: Literal["fork"] = "fork"
-    parent: str = Field(max_length=64, title="Job")
-    step: int = Field(ge=0, le=150, title="From step")
-    changes: dict[str, Any] = Field(default_factory=dict, title="Changes")
+    width: int = Field(256, ge=64, le=2048, multiple_of=8, title="Width", description="The parent's")
+    height: int = Field(256, ge=64, le=2048, multiple_of=8, title="Height", description="The parent's")
+    parent: dict[str, Any] = Field(title="Run", description="The recipe of the run to fork")
+    step: int = Field(ge=0, le=300, title="From step", description="0 begins with the parent's noise")
+    mask: PictureRef | None = Field(None, title="Mask", description="White is what may change")
+    source: PictureRef | None = Field(None, title="Picture", description="The parent's, to be compared with")
+    frame: bool = Field(False, title="Frame only", description="Decode the picture as it stood at that step")
 
 
-AnyRequest: TypeAlias = TextToImage | Stylize | Inpaint | Reconstruct | EditTokens | Fork
+class Timelapse(Request):
+    """The film of a run: every step's predicted picture at full size."""
+
+    kind: Literal["timelapse"] = "timelapse"
+    parent: dict[str, Any] = Field(title="Run", description="The recipe of the run")
+    format: Literal["mp4", "gif", "webp"] = Field("mp4", title="Format")
+    fps: float = Field(8, ge=1, le=60, title="Frames a second")
+
+
+class KeepFilm(Request):
+    """Keep a run's steps on the disk, so that it can be forked without being run again."""
+
+    kind: Literal["keep_film"] = "keep_film"
+    parent: dict[str, Any] = Field(title="Run", description="The recipe of the run")
+
+
+class Upscale(Sampled):
+    """A larger picture: Lanczos or an upscaler's network, and on wish a model that adds detail tile by tile."""
+
+    kind: Literal["upscale"] = "upscale"
+    prompt: Prompt = Field("", max_length=MAX_PROMPT, title="Prompt", description="What the picture shows, for detail")
+    source: PictureRef
+    scale: Literal[2, 4] = Field(2, title="Scale", description="Times as wide and as high")
+    method: Literal["plain", "refine"] = Field(
+        "plain", title="Method", description="Plain enlarges; refine lets a model paint detail"
+    )
+    upscaler: str = Field("", max_length=200, title="Upscaler", description="Empty: Lanczos")
+    strength: float = Field(0.3, ge=0.02, le=1, title="Denoising strength", description="How freely detail is painted")
+
+
+class Walk(Sampled):
+    """A film from one prompt or seed to another."""
+
+    kind: Literal["walk"] = "walk"
+    width: int = Field(256, ge=64, le=2048, multiple_of=8, title="Width", description="In pixels")
+    height: int = Field(256, ge=64, le=2048, multiple_of=8, title="Height", description="In pixels")
+    to_prompt: Prompt = Field("", max_length=MAX_PROMPT, title="To prompt", description="Empty: the same prompt")
+    to_seed: Seed = Field(
+        default_factory=random_seed, ge=0, le=MAX_SEED, title="To seed", description="Empty: a new one"
+    )
+    frames: int = Field(24, ge=2, le=240, title="Frames", description="Each is a picture of its own")
+    ease: bool = Field(True, title="Ease", description="Start and end slowly")
+    bounce: bool = Field(False, title="Back and forth", description="Play back to the start")
+    format: Literal["mp4", "gif", "webp"] = Field("mp4", title="Format", description="Of the film's file")
+    fps: float = Field(12, ge=1, le=60, title="Frames a second", description="How fast it plays")
+
+
+AnyRequest: TypeAlias = (
+    TextToImage
+    | Stylize
+    | Inpaint
+    | Reconstruct
+    | EditTokens
+    | DrawTokens
+    | Fork
+    | Timelapse
+    | KeepFilm
+    | Upscale
+    | Walk
+)
 KINDS: dict[str, type[Request]] = {t.model_fields["kind"].default: t for t in get_args(AnyRequest)}
 
 

@@ -31,12 +31,42 @@ class Settings(BaseModel):
     model_folders: tuple[Path, ...] = Field((), description="More folders to look for models in")
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(7860, ge=0, le=65535, description="Port to listen on; 0 picks a free one")
+    token: str = Field(
+        "",
+        pattern=r"^([A-Za-z0-9._~-]{20,200})?$",
+        description="The key of the owner's page, 20 or more letters, digits and .-_~; empty: made once and kept",
+    )
+    host_names: tuple[str, ...] = Field(
+        (), description="More names the studio is reached under, for one behind a proxy"
+    )
     share: bool = Field(False, description="Make a public link for guests")
+    listen: bool = Field(False, description="Let guests in from the local network")
+    guest_port: int = Field(7861, ge=0, le=65535, description="Port for guests; another one where it is taken")
     passphrase: str = Field("", max_length=200, description="What guests must know; empty: made anew for each share")
-    share_hours: float = Field(8, gt=0, le=168, description="A public link ends by itself after this time")
+    share_hours: float = Field(8, gt=0, le=168, description="A share ends by itself after this time")
+    guest_filter: str = Field(
+        "",
+        pattern=r"^([A-Za-z_][\w.]*:[A-Za-z_]\w*)?$",
+        description='A function "module:name" that says of a guest\'s picture why not to show it, or ""',
+    )
+    content_credentials: bool = Field(
+        False,
+        description="Sign what leaves the gallery (C2PA, self-signed: says what changed since, not who made it; all "
+        "your pictures then carry the same certificate)",
+    )
+    invisible_mark: bool = Field(False, description="Hide a mark of AI origin in the pixels of what leaves the gallery")
+    visible_mark: bool = Field(False, description='Put "AI" into a corner of what leaves the gallery')
     browser: bool = Field(True, description="Open the page in a browser")
     device: str = Field("auto", description='"auto", "cpu", "cuda", "cuda:1", "mps"')
     dtype: str = Field("auto", pattern="^(auto|float32|bfloat16|float16)$", description="Weights' precision")
+    offload: str = Field(
+        "auto",
+        pattern="^(auto|none|model|group|sequential)$",
+        description="What stays on the GPU; auto: the whole model where it fits, else the quickest way that does",
+    )
+    quantization: str = Field(
+        "none", pattern="^(none|int8|fp8|nf4)$", description="Denoiser's weights in fewer bits: smaller, lossy"
+    )
     memory_gb: float = Field(0, ge=0, le=4096, description="Memory for models; 0: half of what the device has")
     queue_size: int = Field(64, ge=1, le=10_000, description="Jobs that may wait in all")
     queue_per_session: int = Field(16, ge=1, le=1000, description="Jobs that one session may have waiting")
@@ -77,8 +107,9 @@ def load_settings(
         for name in Settings.model_fields
         if f"STUDIO_{name.upper()}" in environment
     }
-    if "model_folders" in from_environment:
-        from_environment["model_folders"] = tuple(from_environment["model_folders"].split(os.pathsep))
+    for name, separator in (("model_folders", os.pathsep), ("host_names", ",")):
+        if name in from_environment:
+            from_environment[name] = tuple(filter(None, from_environment[name].split(separator)))
     data_dir = Path(given.get("data_dir") or from_environment.get("data_dir") or Settings().data_dir)
     path = data_dir / "settings.toml"
     merged = {**_read(path), **from_environment, **given}

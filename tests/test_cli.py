@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from studio import cli
-from studio.commands.models import changed_files
+from studio.library.sums import changed_files
+from tests.engine.tiny import save_ldm
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -60,6 +61,21 @@ def test_bad_values_are_named_with_what_is_allowed(
     status, _, error = run(capsys, "generate", *arguments)
     assert status == 2
     assert message in error
+
+
+def test_an_unknown_model_and_scheduler_are_answered_with_the_nearest_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_ldm(tmp_path / "models" / "tiny-meadow")
+    monkeypatch.setenv("STUDIO_MODEL_FOLDERS", str(tmp_path / "models"))
+    status, _, error = run(capsys, "generate", "a", "--model", "tiny-medow")
+    assert status == 2
+    assert 'no model "tiny-medow"' in error
+    assert "tiny-meadow" in error
+    status, _, error = run(capsys, "generate", "a", "--model", "tiny-meadow", "--width", "64", "--height", "64",
+                           "--scheduler", "dmp_2m")  # fmt: skip
+    assert status == 2
+    assert "dpmpp_2m" in error
 
 
 def test_with_json_an_error_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:

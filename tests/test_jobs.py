@@ -4,16 +4,20 @@ import asyncio
 import logging
 import pickle
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from studio.errors import GalleryError, InvalidRequest, ModelError, QueueFull
 from studio.events import Cancelled, Event, Failed, Finished, Loading, Queued, Step
+from studio.gallery import Gallery, recorder
 from studio.jobs import Job, JobRunner
 from studio.requests import Request, TextToImage
+from studio.state.database import Database, NotRemembered
+from studio.state.journal import Journal
 
 
 class Gate:
@@ -220,3 +224,132 @@ def test_events_can_travel_to_another_process(event: Event) -> None:
     copy = pickle.loads(pickle.dumps(event))
     assert type(copy) is type(event)
     assert isinstance(event, Step) or copy == event
+
+
+# -- the queue outlives the process -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(Database(tmp_path / "studio.sqlite"))
+
+
+def interrupted(journal: Journal, prompts: Sequence[str], *, running: str) -> list[str]:
+    """Leave the journal as a killed studio does; returns the ids of the jobs."""
+    ids = []
+    for number, prompt in enumerate(prompts):
+        ids.append(f"{number:016x}")
+        journal.queued(ids[-1], "A", request=ask(prompt).model_dump_json(), created=float(number))
+        if prompt == running:
+            journal.began(ids[-1])
+    return ids
+
+
+def test_what_waited_and_what_ran_goes_on_after_a_crash_under_its_own_name_and_seed(journal: Journal) -> None:
+    ids = interrupted(journal, ["first", "second", "third"], running="first")
+    gate = Gate()
+    with JobRunner(gate.run, keep, journal=journal) as runner:
+        jobs = runner.active("A")
+        assert [(job.id, job.request.seed) for job in jobs] == [(name, 1) for name in ids]  # type: ignore[attr-defined]
+        gate.let(1000)
+        assert all(isinstance(job.result(timeout_seconds=20), Finished) for job in jobs)
+    assert gate.order == ["first", "second", "third"]
+    assert journal.pending() == []
+
+
+def test_a_job_that_died_with_the_studio_twice_is_retired_and_its_owner_is_told(journal: Journal) -> None:
+    ids = interrupted(journal, ["poison", "good"], running="poison")
+    journal.began(ids[0])
+    gate = Gate(is_open=True)
+    with JobRunner(gate.run, keep, journal=journal) as runner:
+        assert isinstance(runner.find(ids[1], owner="A").result(timeout_seconds=20), Finished)
+        told = [job.ending for job in runner.ended("A") if job.id == ids[0]]
+        assert told == [Failed("The studio stopped twice while it ran this.", "Try a smaller size, or another model.")]
+    assert gate.order == ["good"]
+    assert journal.pending() == []
+
+
+def test_an_orderly_end_keeps_the_queue_and_counts_no_attempt(journal: Journal) -> None:
+    for _ in range(3):
+        gate = Gate()
+        runner = JobRunner(gate.run, keep, journal=journal)
+        runner.start()
+        if not runner.active("A"):
+            runner.submit(ask("a", steps=50), owner="A")
+            runner.submit(ask("b"), owner="A")
+        while not gate.order:
+            pass
+        gate.let(2)
+        runner.close()
+        assert [it.attempts for it in journal.pending()] == [0, 0]
+    gate = Gate(is_open=True)
+    with JobRunner(gate.run, keep, journal=journal) as runner:
+        for job in runner.active("A"):
+            assert isinstance(job.result(timeout_seconds=20), Finished)
+
+
+def test_what_its_owner_stopped_stays_stopped(journal: Journal) -> None:
+    gate = Gate()
+    runner = JobRunner(gate.run, keep, journal=journal)
+    runner.start()
+    running, waiting = (runner.submit(ask(name, steps=50), owner="A") for name in ("running", "waiting"))
+    while not gate.order:
+        pass
+    running.cancel()
+    waiting.cancel()
+    gate.let(1)
+    runner.close()
+    assert journal.pending() == []
+
+
+def test_jobs_whose_owner_cannot_come_back_and_requests_of_another_version_are_dropped(journal: Journal) -> None:
+    journal.queued("0" * 16, "guest-1", request=ask().model_dump_json(), created=1)
+    journal.queued("1" * 16, "A", request='{"kind": "from the future"}', created=1)
+    gate = Gate(is_open=True)
+    with JobRunner(gate.run, keep, journal=journal, returns=lambda owner: owner == "A") as runner:
+        assert isinstance(runner.submit(ask("good"), owner="A").result(timeout_seconds=20), Finished)
+    assert gate.order == ["good"]
+    assert journal.pending() == []
+
+
+def test_a_batch_that_was_half_saved_when_the_studio_died_is_completed_not_doubled(
+    journal: Journal, tmp_path: Path
+) -> None:
+    request = TextToImage(prompt="a", seed=5, batch=3)
+    pictures = tuple(Image.new("RGB", (64, 64), (40 * i, 0, 0)) for i in range(3))
+
+    def run(request: Request, should_stop: Callable[[], bool]) -> Iterator[Event]:
+        yield Finished(pictures, (5, 6, 7), 0.0)
+
+    with Gallery(tmp_path / "gallery", reserve_bytes=0) as gallery:
+        journal.queued("a" * 16, "A", request=request.model_dump_json(), created=1)
+        journal.began("a" * 16)
+        saved = gallery.save(pictures[0], request=request, seed=5, facts={}, job_id="a" * 16, owner="A")
+        with JobRunner(run, recorder(gallery), journal=journal) as runner:
+            ending = runner.find("a" * 16, owner="A").result(timeout_seconds=20)
+        assert isinstance(ending, Finished)
+        assert ending.records[0] == saved.id
+        assert sorted(entry.seed or 0 for entry in gallery.page().entries) == [5, 6, 7]
+
+
+def test_a_full_disk_is_said_before_the_job_is_taken(tmp_path: Path) -> None:
+    class Full(Journal):
+        def queued(self, job_id: str, owner: str, *, request: str, created: float) -> None:
+            raise NotRemembered("The disk is full.", "Delete some.")
+
+    gate = Gate(is_open=True)
+    with JobRunner(gate.run, keep, journal=Full(Database(tmp_path / "x.sqlite"))) as runner:
+        with pytest.raises(NotRemembered, match="The disk is full"):
+            runner.submit(ask(), owner="A")
+        assert runner.waiting == 0
+
+
+def test_the_pictures_of_ended_jobs_do_not_pile_up_in_memory() -> None:
+    def run(request: Request, should_stop: Callable[[], bool]) -> Iterator[Event]:
+        yield Finished((Image.new("RGB", (4096, 4096)),), (1,), 0.0)
+
+    with JobRunner(run, keep) as runner:
+        for _ in range(8):
+            runner.submit(ask(), owner="A").result(timeout_seconds=20)
+        runner.submit(ask(), owner="A")
+        assert len(runner.ended("A")) <= 5

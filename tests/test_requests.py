@@ -17,7 +17,12 @@ EXAMPLES = {
     "inpaint": {"source": PICTURE, "mask": PICTURE},
     "reconstruct": {"source": PICTURE},
     "edit_tokens": {"tokens": "abc"},
-    "fork": {"parent": "0123", "step": 3},
+    "draw_tokens": {"tokens": "abc", "cells": ((0, 1), (2, 3))},
+    "fork": {"prompt": "a pear", "parent": {"kind": "text_to_image", "prompt": "a red apple"}, "step": 3},
+    "timelapse": {"parent": {"kind": "text_to_image", "prompt": "a red apple"}},
+    "upscale": {"source": PICTURE, "scale": 4},
+    "walk": {"prompt": "a red apple", "to_prompt": "a pear"},
+    "keep_film": {"parent": {"kind": "text_to_image", "prompt": "a red apple"}},
 }
 
 

@@ -38,9 +38,11 @@ class Group:
 
 GROUPS: Mapping[str, Group] = {
     "engine": Group("studio.bench.engine", 20, needs="settings"),
+    "models": Group("studio.bench.models", 10, needs="settings"),
     "codes": Group("studio.bench.codes", 20),
     "gallery": Group("studio.bench.gallery", 100),
     "style": Group("studio.bench.style", 5, needs="context"),
+    "inpaint": Group("studio.bench.inpaint", 5, needs="context"),
 }
 
 

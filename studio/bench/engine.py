@@ -7,6 +7,8 @@ page does. The stock pipeline is built from the same loaded parts, so both arms 
 from __future__ import annotations
 
 import logging
+import os
+import secrets
 import socket
 import statistics
 import subprocess
@@ -17,11 +19,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import torch
 from diffusers import LDMTextToImagePipeline
 
+from studio.bench import full_size
 from studio.bench.ratio import ratio, time_interleaved
 from studio.engine.engine import Engine
 from studio.engine.noise import generators_of, seeds_of
@@ -30,6 +33,7 @@ from studio.engine.store import Loaded, ModelStore
 from studio.errors import ModelError, StudioError
 from studio.events import Cancelled, Failed, Finished, Step
 from studio.jobs import Job, JobRunner
+from studio.process.host import EngineHost
 from studio.requests import TextToImage
 from studio.settings import Settings
 
@@ -46,6 +50,7 @@ GOALS = {
 }
 READY_SECONDS = 5.0
 _GIVE_UP_SECONDS = 120.0
+_DESK_CALLS = 200
 
 
 def run(settings: Settings, rounds: int) -> dict[str, Any]:
@@ -63,11 +68,12 @@ def run(settings: Settings, rounds: int) -> dict[str, Any]:
     request = _request(loaded)
     result: dict[str, Any] = {"model": loaded.card.id, "steps": STEPS, "threads": torch.get_num_threads()}
     result |= _streaming(exact, loaded, request, rounds)
+    result |= _pipe(exact, request, rounds)
     result |= _precision(settings, exact, request, max(3, rounds // 4))
     result |= _latencies(exact, request, rounds)
     result |= _fairness(exact, request, max(1, rounds // 10))
     result |= _start(max(1, rounds // 10))
-    return result
+    return result | full_size.run(settings, max(3, rounds // 4))
 
 
 def stock_arm(loaded: Loaded, request: TextToImage) -> Callable[[], object]:
@@ -128,7 +134,11 @@ def _watch(job: Job) -> None:
 
 
 def _runner(engine: Engine) -> JobRunner:
-    return JobRunner(engine.run, lambda job, finished: finished)
+    return JobRunner(engine.run, _kept)
+
+
+def _kept(job: Job, finished: Finished) -> Finished:
+    return finished
 
 
 def _streaming(engine: Engine, loaded: Loaded, request: TextToImage, rounds: int) -> dict[str, Any]:
@@ -143,6 +153,30 @@ def _streaming(engine: Engine, loaded: Loaded, request: TextToImage, rounds: int
         "seconds_stock": statistics.median(seconds["stock"]),
         "streaming engine / stock": found.as_row(goal=GOALS["streaming"], met=found.low <= GOALS["streaming"]),
         "stock / stock (noise)": noise.as_row(),
+    }
+
+
+def _pipe(engine: Engine, request: TextToImage, rounds: int) -> dict[str, Any]:
+    """What it costs that the studio's engine is in another process: the same job here and there, and a desk call."""
+    with EngineHost(engine.settings) as host, _runner(engine) as here, JobRunner(host.run, _kept) as there:
+        host.start(warm_up=False)
+        _watch(there.submit(request, owner="bench"))  # loads the model
+        seconds = time_interleaved(
+            {
+                "here": lambda: _watch(here.submit(request, owner="bench")),
+                "there": lambda: _watch(there.submit(request, owner="bench")),
+            },
+            rounds=rounds,
+        )
+        calls = []
+        for _ in range(_DESK_CALLS):
+            begin = time.perf_counter()
+            host.call("examples")
+            calls.append(1000 * (time.perf_counter() - begin))
+    found = ratio(seconds["there"], seconds["here"])
+    return {
+        "own process / in process": found.as_row(goal=GOALS["streaming"], met=found.low <= GOALS["streaming"]),
+        "desk call": {"ms": statistics.median(calls), "p95_ms": statistics.quantiles(calls, n=20)[-1]},
     }
 
 
@@ -270,12 +304,14 @@ def _start_once() -> float:
             data_dir,
         ]
         begin = time.perf_counter()
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        token = secrets.token_urlsafe(32)
+        environment = {**os.environ, "STUDIO_TOKEN": token}
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
         try:
             while time.perf_counter() - begin < _GIVE_UP_SECONDS:
                 if server.poll() is not None:
                     raise StudioError(f"The studio ended with status {server.returncode} while starting.")
-                if _answers(f"http://127.0.0.1:{port}/"):
+                if _answers(f"http://127.0.0.1:{port}/", token):
                     return time.perf_counter() - begin
                 time.sleep(0.02)
             raise StudioError(f"The page was not there after {_GIVE_UP_SECONDS:.0f} s.")
@@ -284,9 +320,9 @@ def _start_once() -> float:
             server.wait(_GIVE_UP_SECONDS)
 
 
-def _answers(address: str) -> bool:
+def _answers(address: str, token: str) -> bool:
     try:
-        with urlopen(address, timeout=5) as page:
+        with urlopen(Request(address, headers={"Authorization": f"Bearer {token}"}), timeout=5) as page:
             return bool(page.status == 200)
     except (URLError, OSError):
         return False

@@ -7,7 +7,8 @@ from statistics import median
 from typing import Any
 
 from studio.errors import StudioError
-from studio.evaluate.style import CONTENTS, EXAMPLES, STYLES, fitted
+from studio.evaluate.report import fitted
+from studio.evaluate.style import CONTENTS, EXAMPLES, STYLES
 from studio.inpaint.context import Context
 from studio.pictures import open_picture, picture_hash
 from studio.requests import Stylize

@@ -1,11 +1,11 @@
 """Codebook exploration: see the codes of a VQGAN, edit them, paint with them.
 
-Torch is needed by `vqgan`, `lookup`, `local` and `morph` only; token maps, operations, palettes, orders, views
+Torch is needed by `vqgan`, `lookup`, `local`, `live` and `morph` only; token maps, operations, palettes, orders, views
 and share strings are NumPy and Pillow, so that a page can use them without loading torch.
 
 - `tokens`      TokenMap: a picture as a grid of code indices
 - `vqgan`       Vqgan: picture -> TokenMap -> picture, around a plain diffusers VQModel
-- `local`       LivePicture: fast local re-decode for painting
+- `local`       decoding a part of a picture; `live`: the picture that follows the brush
 - `atlas`       every code as a swatch;  `usage` counts;  `orders` arrangements;  `neighbours` searches
 - `operations`  paint, fill, stamp, ... as frozen models;  `history` undo and redo
 - `palettes`    the codes of one picture applied to another

@@ -9,13 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from studio.errors import InvalidRequest
+
+
+class DocumentGone(InvalidRequest):
+    """A picture that is no longer on the desk; the page answers by `reopen`."""
+
+    status = 404
+
 
 @dataclass(frozen=True, slots=True)
 class CodebookModel:
-    """A VQGAN to paint with: what a request calls it, and what an artist does."""
+    """A VQGAN to paint with: what a request calls it, what an artist does, and whether a prior can draw its tokens."""
 
     id: str
     title: str
+    has_prior: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

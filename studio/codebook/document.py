@@ -14,7 +14,7 @@ from PIL import Image
 from studio.codebook.answers import Change
 from studio.codebook.history import Delta, History
 from studio.codebook.kits import Kit
-from studio.codebook.local import LivePicture, Patch
+from studio.codebook.live import LivePicture, Patch
 from studio.codebook.operations import Operation
 from studio.codebook.places import pixel_mask
 from studio.codebook.share import share

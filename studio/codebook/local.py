@@ -1,11 +1,12 @@
-"""Fast local re-decode: the picture follows the brush.
+"""Fast local re-decode: what the picture that follows the brush is made with (`studio.codebook.live`).
 
 Three things tie a decoder's pixels to far-away tokens: convolutions (a bounded reach), GroupNorm (statistics over
-the whole picture) and attention (everything). Here an exact decode records the GroupNorm statistics once; an edit
-then decodes only a crop around it with those statistics replayed (as in Tiled VAE). The crop shrinks level by
-level as resolution grows, because a convolution reaches as many pixels on a fine level as on a coarse one, so
-most of the work is spent near the brush. How far around an edit pixels are repainted (`paste`, in tokens) and how
-much margin each level keeps (`halo`, in pixels of that level) is measured per model by `calibrate`.
+the whole picture) and attention (everything). Here an exact decode records the GroupNorm statistics, which costs
+nothing, since the kernel has computed them; an edit then decodes only a crop around it with those statistics
+replayed (as in Tiled VAE). The crop shrinks level by level as resolution grows, because a convolution reaches as
+many pixels on a fine level as on a coarse one, so most of the work is spent near the brush. How far around an edit
+pixels are repainted (`paste`, in tokens) and how much margin each level keeps (`halo`, in pixels of that level) is
+measured per model by `calibrate`.
 
 Models with attention or spatial norm have no local form; there every edit is decoded exactly.
 """
@@ -13,9 +14,9 @@ Models with attention or spatial norm have no local form; there every edit is de
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -24,16 +25,16 @@ from PIL import Image
 from torch import Tensor, nn
 
 from studio.codebook.tokens import TokenMap
-from studio.codebook.vqgan import Vqgan, to_picture
+from studio.codebook.vqgan import Vqgan
 from studio.errors import InvalidRequest
 
 PASTES = (1, 2, 3, 4)
 HALOS = (1, 2, 3, 4, 6)
-TOLERANCE = 0.7  # mean levels of 255 over the picture; less than the 1 that is promised, as edits differ
+TOLERANCE = 0.5  # mean levels of 255 over the picture; less than the 1 that is promised, as edits differ
 KNEE = 1.2  # a reach is wide enough when the widest is not better by more than this factor
+MAX_DRIFT = 0.25  # share of the tokens that may ever differ from the last exact decode
 CALIBRATION_TOKENS = 16
 CALIBRATION_DABS = 2
-MAX_SHARE = 0.7  # of the picture; a larger patch costs as much as all of it
 
 
 class Box(NamedTuple):
@@ -84,48 +85,65 @@ class Reach(NamedTuple):
     drift: float
 
 
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """A piece of picture to put at (left, top); `exact` when it is what a full decode gives."""
+Statistics: TypeAlias = "list[tuple[Tensor, Tensor]]"
+"""Mean and variance of every channel, (c,) float32 each, for each GroupNorm of a decoder."""
 
-    image: Image.Image
-    left: int
-    top: int
-    exact: bool
+
+class _Turn(threading.local):
+    """What the norms do for this thread: replay `given`, or note down what they find in `found`."""
+
+    given: Statistics | None = None
+    found: dict[int, tuple[Tensor, Tensor]] | None = None
 
 
 class ReplayedGroupNorm(nn.Module):
-    """GroupNorm that can record its statistics on one picture and replay them on crops of it."""
+    """GroupNorm that can record its statistics on one picture and replay them on crops of it, thread by thread."""
 
-    def __init__(self, norm: nn.GroupNorm) -> None:
+    def __init__(self, norm: nn.GroupNorm, index: int, turn: _Turn) -> None:
         super().__init__()
         self.groups, self.eps = norm.num_groups, norm.eps
         self.weight, self.bias = norm.weight, norm.bias
-        self.statistics: tuple[Tensor, Tensor] | None = None
-        self.recording = False
+        self._exact = norm.weight.detach().float(), norm.bias.detach().float()  # with them the kernels keep fp32
+        self._index, self._turn = index, turn
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise `x` (1, c, h, w) with its own statistics while recording, else with the recorded ones."""
-        if self.recording:
-            grouped = x.float().reshape(1, self.groups, -1)
-            variance, mean = torch.var_mean(grouped, dim=2, correction=0)
-            self.statistics = (mean[0], (variance[0] + self.eps).rsqrt())
-            return nn.functional.group_norm(x, self.groups, self.weight, self.bias, self.eps)
-        assert self.statistics is not None
-        mean, inverse = (s.repeat_interleave(x.shape[1] // self.groups) for s in self.statistics)
-        scale = self.weight.float() * inverse
-        shift = self.bias.float() - mean * scale
-        return torch.addcmul(shift[:, None, None].to(x.dtype), x, scale[:, None, None].to(x.dtype))
+        """Normalise `x` (1, c, h, w) with its own statistics, or with those that are replayed."""
+        if self._turn.given is not None:
+            mean, variance = self._turn.given[self._index]
+            return nn.functional.batch_norm(x, mean, variance, *self._exact, eps=self.eps)
+        if self._turn.found is None or x.device.type != "cpu":
+            normed = nn.functional.group_norm(x, self.groups, self.weight, self.bias, self.eps)
+            if self._turn.found is not None:
+                variance, mean = torch.var_mean(x.float().reshape(self.groups, -1), dim=1, correction=0)
+                self._note(mean, variance, x.shape[1])
+            return normed
+        # The same kernel as group_norm's, and the same result; it hands out what it knows.
+        is_channels_last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
+        x = x if is_channels_last else x.contiguous()
+        normed, mean, inverse = torch.native_group_norm(
+            x, *self._exact, 1, x.shape[1], x[0, 0].numel(), self.groups, self.eps
+        )
+        self._note(mean[0], inverse[0].pow(-2) - self.eps, x.shape[1])
+        return normed
+
+    def _note(self, mean: Tensor, variance: Tensor, channels: int) -> None:
+        assert self._turn.found is not None
+        repeats = channels // self.groups
+        self._turn.found[self._index] = (
+            mean.repeat_interleave(repeats),
+            variance.clamp_min(0).repeat_interleave(repeats),
+        )
 
 
 class LocalDecoder:
-    """A VQGAN's decoder that can decode part of a map. Shares the model's weights; safe to use from threads."""
+    """A VQGAN's decoder that can decode part of a map. Shares the model's weights; no thread waits for another."""
 
     def __init__(self, vqgan: Vqgan, reach: Reach | None = None) -> None:
         """Prepare the decoder, and `calibrate` where `reach` is not given."""
         self.vqgan = vqgan
-        self._lock = threading.Lock()
-        self._decoder, self._norms = _with_replayed_norms(vqgan.model.decoder)
+        self._turn = _Turn()
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="exact-decode")
+        self._decoder = _with_replayed_norms(vqgan.model.decoder, self._turn)
         self.reach = reach
         if reach is None and not vqgan.has_attention and vqgan.model.config.norm_type == "group":
             self.reach = calibrate(self)
@@ -136,45 +154,41 @@ class LocalDecoder:
         return self.reach is not None
 
     @torch.inference_mode()
-    def record(self, tokens: TokenMap) -> tuple[NDArray[np.uint8], list[tuple[Tensor, Tensor]]]:
+    def record(self, tokens: TokenMap) -> tuple[NDArray[np.uint8], Statistics]:
         """Decode `tokens` exactly and return the pixels of the full grid (H, W, 3) and the statistics."""
         self.vqgan.check(tokens)
         quant = self.vqgan.code_vectors(tokens.codes[None]).to(self.vqgan.dtype)
-        with self._lock:
-            for norm in self._norms:
-                norm.recording = True
-            try:
-                spatial = quant if self.vqgan.model.config.norm_type == "spatial" else None
-                pixels = self._decoder(self.vqgan.model.post_quant_conv(quant), spatial)
-                statistics = [n.statistics for n in self._norms if n.statistics is not None]
-            finally:
-                for norm in self._norms:
-                    norm.recording, norm.statistics = False, None
+        self._turn.found = {}
+        try:
+            spatial = quant if self.vqgan.model.config.norm_type == "spatial" else None
+            pixels = self._decoder(self.vqgan.model.post_quant_conv(quant), spatial)
+            statistics = [self._turn.found[index] for index in sorted(self._turn.found)]
+        finally:
+            self._turn.found = None
         return self.vqgan.to_uint8(pixels)[0], statistics
 
+    def record_aside(self, tokens: TokenMap) -> Future[tuple[NDArray[np.uint8], Statistics]]:
+        """Begin `record` on a thread of its own; one after the other."""
+        return self._aside.submit(self.record, tokens)
+
     @torch.inference_mode()
-    def decode(
-        self, tokens: TokenMap, box: Box, *, statistics: list[tuple[Tensor, Tensor]], halo: int
-    ) -> NDArray[np.uint8]:
+    def decode(self, tokens: TokenMap, box: Box, *, statistics: Statistics, halo: int) -> NDArray[np.uint8]:
         """Return the pixels of the tokens in `box` with recorded `statistics`: (bh * f, bw * f, 3)."""
         levels = self._levels(box, tokens.shape, halo)
         need = levels[0]
         codes = tokens.codes[need.top : need.bottom, need.left : need.right]
         quant = self.vqgan.code_vectors(codes[None]).to(self.vqgan.dtype)
-        with self._lock:
-            for norm, recorded in zip(self._norms, statistics, strict=True):
-                norm.statistics = recorded
-            try:
-                x = self._decoder.mid_block(self._decoder.conv_in(self.vqgan.model.post_quant_conv(quant)))
-                have = need
-                for block, need in zip(self._decoder.up_blocks, levels[1:], strict=True):
-                    rows, columns = need.within(have)
-                    x = block(x[:, :, rows, columns].contiguous(memory_format=torch.channels_last))
-                    have = need.scaled(2) if block.upsamplers is not None else need
-                x = self._decoder.conv_out(self._decoder.conv_act(self._decoder.conv_norm_out(x)))
-            finally:
-                for norm in self._norms:
-                    norm.statistics = None
+        self._turn.given = statistics
+        try:
+            x = self._decoder.mid_block(self._decoder.conv_in(self.vqgan.model.post_quant_conv(quant)))
+            have = need
+            for block, need in zip(self._decoder.up_blocks, levels[1:], strict=True):
+                rows, columns = need.within(have)
+                x = block(x[:, :, rows, columns].contiguous(memory_format=torch.channels_last))
+                have = need.scaled(2) if block.upsamplers is not None else need
+            x = self._decoder.conv_out(self._decoder.conv_act(self._decoder.conv_norm_out(x)))
+        finally:
+            self._turn.given = None
         rows, columns = box.scaled(self.vqgan.factor).within(have)
         return self.vqgan.to_uint8(x[:, :, rows, columns])[0]
 
@@ -191,63 +205,6 @@ class LocalDecoder:
             boxes.append(need)
         boxes.append(need.grown(min(halo, 2 * len(self._decoder.mid_block.resnets) + 1), shape))
         return boxes[::-1]
-
-
-class LivePicture:
-    """A picture being painted: each edit repaints a patch at once; `settle` makes all of it exact.
-
-    `image` is what the artist sees. It may differ from the exact decode by less than one level of 255 on average
-    until `settle`; whatever is saved must come from `settle` or `Vqgan.decode`.
-    """
-
-    def __init__(self, decoder: LocalDecoder, tokens: TokenMap) -> None:
-        self._decoder = decoder
-        self._pixels, self._statistics = decoder.record(tokens)
-        self._tokens = self._recorded = tokens
-        self.is_exact = True
-
-    @property
-    def tokens(self) -> TokenMap:
-        """The map shown."""
-        return self._tokens
-
-    @property
-    def image(self) -> Image.Image:
-        """The picture shown."""
-        return to_picture(self._pixels, self._tokens.size)
-
-    def edit(self, tokens: TokenMap) -> Patch | None:
-        """Show `tokens` and return the patch to repaint, or None when nothing changed.
-
-        Raises:
-            InvalidRequest: `tokens` has another size or model.
-        """
-        if tokens.size != self._tokens.size:
-            raise InvalidRequest(f"The picture is {self._tokens.size} pixels, the edit {tokens.size}.")
-        self._decoder.vqgan.check(tokens)
-        box = changed_box(self._tokens, tokens)
-        if box is None:
-            return None
-        reach, shape = self._decoder.reach, tokens.shape
-        box = box.grown(reach.paste if reach else 0, shape)
-        share = (box.bottom - box.top) * (box.right - box.left) / (shape[0] * shape[1])
-        drift = float((tokens.codes != self._recorded.codes).mean())
-        if reach is None or share > MAX_SHARE or drift > reach.drift:
-            self._tokens = tokens
-            return Patch(self.settle(), 0, 0, exact=True)
-        pixels = self._decoder.decode(tokens, box, statistics=self._statistics, halo=reach.halo)
-        at = box.scaled(tokens.factor)
-        self._pixels[at.top : at.bottom, at.left : at.right] = pixels
-        self._tokens, self.is_exact = tokens, False
-        shown = to_picture(pixels, (min(at.right, tokens.size[0]) - at.left, min(at.bottom, tokens.size[1]) - at.top))
-        return Patch(shown, at.left, at.top, exact=False)
-
-    def settle(self) -> Image.Image:
-        """Decode the whole map exactly, record its statistics for further edits, and return the picture."""
-        self._pixels, self._statistics = self._decoder.record(self._tokens)
-        self._recorded = self._tokens
-        self.is_exact = True
-        return self.image
 
 
 def changed_box(first: TokenMap, second: TokenMap) -> Box | None:
@@ -286,7 +243,7 @@ def calibrate(decoder: LocalDecoder, *, seed: int = 0) -> Reach:
     paste = next((p for p in PASTES if error(p, HALOS[-1]) <= enough), PASTES[-1])
     halo = next((h for h in HALOS if error(paste, h) <= enough), HALOS[-1])
     share = float(np.mean([(after.codes != before.codes).mean() for after in edits]))
-    return Reach(paste, halo, drift=min(0.25, TOLERANCE * share / max(error(paste, halo), 1e-6)))
+    return Reach(paste, halo, drift=min(MAX_DRIFT, TOLERANCE * share / max(error(paste, halo), 1e-6)))
 
 
 def _calibration_maps(vqgan: Vqgan, seed: int) -> tuple[TokenMap, list[TokenMap]]:
@@ -310,14 +267,12 @@ def _calibration_maps(vqgan: Vqgan, seed: int) -> tuple[TokenMap, list[TokenMap]
     return before, edits
 
 
-def _with_replayed_norms(decoder: nn.Module) -> tuple[Any, list[ReplayedGroupNorm]]:
+def _with_replayed_norms(decoder: nn.Module, turn: _Turn) -> Any:
     """Return a decoder that shares every weight with `decoder`, its GroupNorms replaced."""
-    twin = deepcopy(decoder, {id(p): p for p in decoder.parameters()})
-    norms = []
+    twin, count = deepcopy(decoder, {id(p): p for p in decoder.parameters()}), 0
     for module in list(twin.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.GroupNorm):
-                replayed = ReplayedGroupNorm(child)
-                setattr(module, name, replayed)
-                norms.append(replayed)
-    return twin, norms
+                setattr(module, name, ReplayedGroupNorm(child, count, turn))
+                count += 1
+    return twin

@@ -9,20 +9,16 @@ Halton, "On the efficiency of certain quasi-random sequences of points", 1960).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.stats import qmc
 
+from studio.codebook.choices import MAX_FRAMES, STYLES, Style
 from studio.codebook.tokens import TokenMap, check_codes, check_same_grid
 from studio.codebook.vqgan import Vqgan, to_picture
 from studio.errors import InvalidRequest, UnknownName
-
-Style = Literal["smooth", "stepped", "dissolve"]
-STYLES: tuple[Style, ...] = get_args(Style)
-MAX_FRAMES = 600
 
 
 def morph(

@@ -9,17 +9,15 @@ each column along the second.
 from __future__ import annotations
 
 from math import ceil, sqrt
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from studio.codebook.choices import ORDERS, Order
 from studio.codebook.neighbours import CodeSpace, Key, euclidean
 from studio.codebook.usage import Usage
 from studio.errors import UnknownName
 
-Order = Literal["similarity", "hue", "lightness", "texture", "usage", "index"]
-ORDERS: tuple[Order, ...] = get_args(Order)
 MAX_ASSIGNED = 2048
 LAB_WEIGHT = 2.0  # what an artist sees counts more than where the vector lies
 

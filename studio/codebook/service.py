@@ -23,17 +23,19 @@ from PIL import Image, ImageOps
 
 from studio.codebook import views
 from studio.codebook.animation import save_animation
-from studio.codebook.answers import AtlasPage, Change, CodebookModel, CodeCard, Film, Opened, Place
+from studio.codebook.answers import AtlasPage, Change, CodebookModel, CodeCard, DocumentGone, Film, Opened, Place
+from studio.codebook.choices import Corpus, Order
 from studio.codebook.document import Document
 from studio.codebook.kits import Kits, fitted
 from studio.codebook.meter import measure
 from studio.codebook.morph import grow, morph
 from studio.codebook.operations import parse_operation, parse_operations
-from studio.codebook.orders import Order, arrange
+from studio.codebook.orders import arrange
 from studio.codebook.palettes import Palette
 from studio.codebook.places import examples as best_examples
 from studio.codebook.share import share, unshare
 from studio.codebook.tokens import TokenMap, check_codes
+from studio.codebook.usage import Usage, count_usage
 from studio.codebook.vqgan import Vqgan, as_rgb
 from studio.errors import InvalidRequest, UnknownName
 from studio.requests import EditTokens
@@ -47,12 +49,6 @@ GALLERY_PICTURES = 60
 VIEWS = ("picture", "source", "codes", "error", "margin", "usage")
 FILMS = ("smooth", "stepped", "dissolve", "grow")
 FORMATS = {"mp4": "video/mp4", "gif": "image/gif", "webp": "image/webp"}
-
-
-class DocumentGone(InvalidRequest):
-    """A picture that is no longer on the desk; the page answers by `reopen`."""
-
-    status = 404
 
 
 class Desk:
@@ -202,9 +198,18 @@ class Desk:
         cells[: len(atlas)] = np.arange(len(atlas))
         return atlas.sheet(cells.reshape(-1, columns))
 
-    def atlas(self, model: str, *, order: Order = "similarity", dead: bool = False, columns: int = 0) -> AtlasPage:
-        """Return the codes arranged; `dead` shows codes that the examples never use, too."""
-        kit, usage = self._kit(model), self._kits.usage(model)
+    def atlas(
+        self,
+        model: str,
+        *,
+        order: Order = "similarity",
+        dead: bool = False,
+        columns: int = 0,
+        corpus: Corpus = "examples",
+        session: str = "",
+    ) -> AtlasPage:
+        """Return the codes arranged; `dead` shows codes, too, that `corpus` (the gallery: of `session`) never uses."""
+        kit, usage = self._kit(model), self._counted(model, corpus, session)
         cells = arrange(kit.space, order, usage=usage, include_dead=dead, columns=columns or None)
         return AtlasPage(
             cells=cells,
@@ -309,6 +314,14 @@ class Desk:
             tokens=shown.start_text,
             operations=tuple(operation.model_dump(mode="json") for operation in shown.operations),
         )
+
+    def _counted(self, model: str, corpus: Corpus, session: str) -> Usage | None:
+        """Return how often each code occurs in the examples, or in the newest pictures of the gallery."""
+        if corpus == "examples":
+            return self._kits.usage(model)
+        newest = islice(self._gallery(session), GALLERY_PICTURES)
+        maps = (tokens for _, tokens in self._kits.maps(self._kit(model), newest))
+        return count_usage(maps, corpus="the newest of your gallery")
 
     # -- the desk itself ------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from studio.settings import Settings
 def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the groups and options."""
     parser = subparsers.add_parser("bench", description="Measure speed, side by side in one run.")
-    parser.add_argument("group", nargs="*", help="engine, codes, gallery, style (default: all)")
+    parser.add_argument("group", nargs="*", help="engine, models, codes, gallery, style, inpaint (default: all)")
     parser.add_argument(
         "--rounds", type=int, default=0, metavar="N", help="interleaved rounds (default: the group's own)"
     )

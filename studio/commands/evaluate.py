@@ -7,9 +7,14 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from studio.app import Headless
+from studio.errors import InvalidRequest
 from studio.settings import Settings
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -21,12 +26,26 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     autoencoder.add_argument("--data", type=Path, required=True, metavar="PACK", help="the pack it was trained on")
     autoencoder.add_argument("--count", type=int, default=544, help="pictures to measure on")
     autoencoder.add_argument("--json", action="store_true", help="print one JSON object")
+    prompts = subjects.add_parser("prompts", help="whether pictures show what their prompts say, by probes")
+    prompts.add_argument("model", help="id of the model (`studio models list`)")
+    prompts.add_argument("--data", type=Path, required=True, metavar="PACK", help="the pack it was trained on")
+    prompts.add_argument("--count", type=int, default=200, help="prompts of things; half as many compositions")
+    prompts.add_argument("--quality", default="standard", help="a preset of the model")
+    prompts.add_argument("--sheets", type=Path, metavar="FOLDER", help="contact sheets: made, and nearest in training")
+    prompts.add_argument("--json", action="store_true", help="print one JSON object")
     for name, help_text in (
         ("style", "style distance, content kept and colour distance of every style method"),
         ("inpaint", "fill error, seam and untouched pixels of every inpainting method"),
     ):
         subject = subjects.add_parser(name, help=help_text)
         subject.add_argument("--side", type=int, default=256, help="longer side of the pictures in pixels")
+        subject.add_argument("--method", action="append", metavar="NAME", help="only this method; may be repeated")
+        subject.add_argument(
+            "--set", action="append", default=[], metavar="NAME=NUMBER", help="a setting, as strength=0.5"
+        )
+        subject.add_argument(
+            "--log", type=Path, metavar="FILE", help="keep each measurement there, and go on where it ends"
+        )
         subject.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -34,19 +53,41 @@ def run(args: argparse.Namespace, settings: Settings, out: Callable[..., None]) 
     """Measure one subject and print its table."""
     if args.subject == "autoencoder":
         return _autoencoder(args, out)
+    if args.subject == "prompts":
+        return _prompts(args, settings, out)
+    return _methods(args, settings, out)
+
+
+def _methods(args: argparse.Namespace, settings: Settings, out: Callable[..., None]) -> int:
     from studio.evaluate import inpaint, style  # torch loads behind these
+    from studio.evaluate.report import Log
     from studio.handlers import Codebooks
     from studio.inpaint.context import Context
+    from studio.inpaint.methods import METHODS as FILLS
+    from studio.inpaint.methods import find_method as find_fill
+    from studio.stylize.methods import METHODS as STYLES
+    from studio.stylize.methods import find_method as find_style
 
-    context = Context.of(Headless(settings).host.engine(), Codebooks(settings).load_or_default)
-    say = (lambda line: None) if args.json else out
+    context = Context.of(Headless(settings).engine, Codebooks(settings).load_or_default)
+    say: Callable[..., None] = (lambda line: None) if args.json else out
+    changes, log = dict(_setting(text) for text in args.set), Log(args.log)
     if args.subject == "style":
-        styles = style.evaluate_style(context, side=args.side, say=say)
+        chosen = [find_style(name) for name in args.method or ()] or STYLES
+        styles = style.evaluate_style(context, methods=chosen, side=args.side, settings=changes, log=log, say=say)
         out(json.dumps([asdict(row) for row in styles]) if args.json else style.as_table(styles))
     else:
-        fills = inpaint.evaluate_inpaint(context, side=args.side, say=say)
+        kinds = [find_fill(name) for name in args.method or ()] or FILLS
+        fills = inpaint.evaluate_inpaint(context, methods=kinds, side=args.side, settings=changes, log=log, say=say)
         out(json.dumps([asdict(row) for row in fills]) if args.json else inpaint.as_table(fills))
     return 0
+
+
+def _setting(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name.strip(), float(value)
+    except ValueError as error:
+        raise InvalidRequest(f'"{text}" is no setting.', "Write NAME=NUMBER, as in --set strength=0.5.") from error
 
 
 def _autoencoder(args: argparse.Namespace, out: Callable[..., None]) -> int:
@@ -55,4 +96,30 @@ def _autoencoder(args: argparse.Namespace, out: Callable[..., None]) -> int:
 
     figures = evaluate_autoencoder(load_vqvae(args.model), Pack.open(args.data), count=args.count).as_json()
     out(json.dumps(figures) if args.json else "\n".join(f"{name:<22}{value}" for name, value in figures.items()))
+    return 0
+
+
+def _prompts(args: argparse.Namespace, settings: Settings, out: Callable[..., None]) -> int:
+    from studio.engine.catalog import scan
+    from studio.evaluate.prompts import as_table, evaluate_prompts
+    from studio.events import Finished
+    from studio.training.pack import Pack
+
+    card, headless = scan(settings.checkpoint_folders).find(args.model), Headless(settings)
+
+    def make(prompt: str, seed: int) -> Image.Image:
+        request = headless.complete({"prompt": prompt, "seed": seed, "model": card.id, "kind": "text_to_image"},
+                                    quality=args.quality)  # fmt: skip
+        *_, ending = headless.engine.run(request, lambda: False)
+        assert isinstance(ending, Finished), "nothing stops this run"
+        return ending.images[0]
+
+    if args.sheets is not None:
+        args.sheets.mkdir(parents=True, exist_ok=True)
+    say: Callable[..., None] = (lambda line: None) if args.json else out
+    rows = evaluate_prompts(
+        make, Pack.open(args.data), vqvae=card.path, count=args.count, cache=settings.cache_dir / "probes",
+        sheets=args.sheets, say=say,
+    )  # fmt: skip
+    out(json.dumps([asdict(row) for row in rows]) if args.json else as_table(rows, size=card.width))
     return 0

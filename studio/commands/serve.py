@@ -15,6 +15,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--host", dest="set_host", help=help_of["host"])
     parser.add_argument("--port", dest="set_port", metavar="NUMBER", help=help_of["port"])
     parser.add_argument("--share", dest="set_share", action="store_true", default=None, help=help_of["share"])
+    parser.add_argument("--listen", dest="set_listen", action="store_true", default=None, help=help_of["listen"])
     parser.add_argument(
         "--no-browser", dest="set_browser", action="store_false", default=None, help="do not open a browser"
     )

@@ -7,12 +7,14 @@ and the headers. What cannot be used is listed too, with the reason in one sente
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from studio.engine.schedulers import NoiseSchedule, SchedulerChoice, fitting
 from studio.errors import InvalidRequest, ModelError, UnknownName
+
+DEPTH = 3  # levels of folders that are looked through
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class ModelCard:
         id: Unique name: the folder's or file's name, with a number behind it when two share it.
         name: For people.
         family: Which of `studio.engine.families` loads it.
-        architecture: "ldm", "sd1", "sd2" or "sdxl".
+        architecture: "ldm", "sd1", "sd2", "sdxl" or "tokens".
         path: A diffusers folder, or one .safetensors file.
         schedule: What decides which schedulers fit.
         width, height: The size it was trained for, in pixels.
@@ -132,38 +134,54 @@ class Scan:
 
 
 def scan(folders: Iterable[Path]) -> Scan:
-    """Return every model in `folders`, in their order, then by name; a folder that cannot be read is skipped."""
+    """Return every model in `folders`, in their order, then by name; a folder that cannot be read is skipped.
+
+    Models further below (as other studios keep them) are found too; what cannot be used is listed only where it
+    lies in one of `folders` itself. Add-ons (`studio.engine.addons`) are no models and left out.
+    """
+    from studio.engine.addons import is_addon
+    from studio.engine.priors import prior_beside
     from studio.engine.recognise import recognise
 
     models: dict[str, ModelCard] = {}
     unusable: list[Unusable] = []
     seen: set[Path] = set()
-    for path in (path for folder in folders for path in _candidates(folder)):
+    for top, path in ((folder, path) for folder in folders for path in _candidates(folder)):
         resolved = path.resolve()
-        if resolved in seen:
+        if resolved in seen or (path.suffix == ".safetensors" and is_addon(path)):
             continue
         seen.add(resolved)
         try:
             card = recognise(path)
         except ModelError as error:
-            unusable.append(Unusable(path.name if path.is_dir() else path.stem, path, error.message, error.hint))
+            if path.parent == top:
+                unusable.append(Unusable(path.name if path.is_dir() else path.stem, path, error.message, error.hint))
             continue
         unique = _unique(card.id, models)
-        models[unique] = replace(card, id=unique)
+        models[unique] = card = replace(card, id=unique)
+        try:
+            prior = prior_beside(card)
+        except ModelError as error:
+            unusable.append(Unusable(f"{unique}-tokens", path, error.message, error.hint))
+            continue
+        if prior is not None:
+            unique = _unique(prior.id, models)
+            models[unique] = replace(prior, id=unique)
     return Scan(tuple(models.values()), tuple(unusable))
 
 
-def _candidates(folder: Path) -> list[Path]:
+def _candidates(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
     try:
         entries = sorted(folder.iterdir(), key=lambda path: path.name.lower())
     except OSError:
-        return []
-    return [
-        path
-        for path in entries
-        if not path.name.startswith(".")
-        and ((path / "model_index.json").is_file() or path.suffix in (".safetensors", ".ckpt"))
-    ]
+        return
+    for path in entries:
+        if path.name.startswith("."):
+            continue
+        if (path / "model_index.json").is_file() or path.suffix in (".safetensors", ".ckpt"):
+            yield path
+        elif depth > 1 and path.is_dir() and not (path / "config.json").is_file():
+            yield from _candidates(path, depth - 1)
 
 
 def _unique(wanted: str, taken: dict[str, ModelCard]) -> str:

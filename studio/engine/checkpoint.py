@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -62,21 +63,26 @@ def read_header(path: Path) -> Header:
         ModelError: The file is missing, unreadable, empty, truncated, damaged, or not a safetensors file.
     """
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            start = file.read(512)
-            length = int.from_bytes(start[:8], "little")
-            _refuse_other_kinds(path, start, size)
-            if length > MAX_HEADER_BYTES:
-                raise _damaged(path, f"a header of {length:,} bytes, at most {MAX_HEADER_BYTES:,} are accepted")
-            if 8 + length > size:
-                raise _damaged(path, f"header (expected {8 + length:,} bytes, found {size:,})")
-            file.seek(8)
-            raw = file.read(length)
+        stat = path.stat()
+        return _read(path, stat.st_size, stat.st_mtime_ns)
     except FileNotFoundError as error:
         raise ModelError(f'"{path.name}" is missing.', "Put the file back, or choose another model.") from error
     except OSError as error:
         raise ModelError(f'"{path.name}" cannot be read: {error.strerror}.', "Check its permissions.") from error
+
+
+@lru_cache(maxsize=512)  # every job looks at the model folders: a file is parsed again only when it has changed
+def _read(path: Path, size: int, mtime_ns: int) -> Header:
+    with path.open("rb") as file:
+        start = file.read(512)
+        length = int.from_bytes(start[:8], "little")
+        _refuse_other_kinds(path, start, size)
+        if length > MAX_HEADER_BYTES:
+            raise _damaged(path, f"a header of {length:,} bytes, at most {MAX_HEADER_BYTES:,} are accepted")
+        if 8 + length > size:
+            raise _damaged(path, f"header (expected {8 + length:,} bytes, found {size:,})")
+        file.seek(8)
+        raw = file.read(length)
     return _parse(path, raw, data_bytes=size - 8 - length)
 
 

@@ -17,7 +17,7 @@ from studio.errors import GalleryError, ModelError
 
 logger = logging.getLogger(__name__)
 
-_DERIVED = "preview.safetensors"  # made from the model, changes nothing about its pictures
+_BESIDE = ("preview.safetensors", "source.json")  # made from the model, or about it: they change no picture
 _PARTS = (".safetensors", ".json", ".txt", ".model")
 
 
@@ -33,7 +33,7 @@ class Checksums:
         if path.is_file():
             return self._of_file(path)
         total = hashlib.sha256()
-        for file in sorted(p for p in path.rglob("*") if p.suffix in _PARTS and p.name != _DERIVED and p.is_file()):
+        for file in sorted(p for p in path.rglob("*") if p.suffix in _PARTS and p.name not in _BESIDE and p.is_file()):
             total.update(f"{file.relative_to(path).as_posix()}\0{self._of_file(file)}\n".encode())
         return total.hexdigest()
 

@@ -18,26 +18,57 @@ RePaint-style blending as in diffusers' inpainting pipeline; soft masks: Differe
 from __future__ import annotations
 
 import inspect
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 
 from studio.engine.catalog import ModelCard
-from studio.engine.noise import draw, generators_of
+from studio.engine.guidance import Guidance
+from studio.engine.noise import draw, generators_of, slerp
 from studio.engine.prompts import Embedding
+from studio.engine.replay import Replay
 from studio.errors import InvalidResult
+from studio.prompt.phrase import Phrase
 
 
 @dataclass(frozen=True, slots=True)
 class Conditioning:
-    """What a run asks of the model; without `negative` there is no guidance."""
+    """What a run asks of the model; without `negative` there is no guidance.
+
+    Attributes:
+        also: Further prompts with their weights, predicted beside `positive`, whose weight is `weight`: composable
+            diffusion, eq. 11 (Liu 2022), negative + scale * sum of weight * (positive - negative). All have the
+            same number of tokens.
+    """
 
     positive: Embedding
     negative: Embedding | None
     guidance_scale: float
+    weight: float = 1.0
+    also: tuple[tuple[Embedding, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What one picture's run asks of the model, step by step: `conditionings[i]` from step `begins[i]` (from 0) on."""
+
+    begins: tuple[int, ...]
+    conditionings: tuple[Conditioning, ...]
+
+    def at(self, index: int) -> Conditioning:
+        """Return what step `index` asks for."""
+        return self.conditionings[bisect_right(self.begins, index) - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Variation:
+    """Start noise on the way from each picture's own to that of another seed; `strength` in (0, 1]."""
+
+    seeds: tuple[int, ...]
+    strength: float
 
 
 class Denoiser(Protocol):
@@ -54,9 +85,9 @@ class Denoiser(Protocol):
         """Return (c, h, w) of the latents of a picture of `width` x `height` pixels."""
 
     def condition(
-        self, prompt: str, negative_prompt: str, *, guidance_scale: float, width: int, height: int
+        self, prompt: str | Phrase, negative_prompt: str | Phrase, *, guidance_scale: float, width: int, height: int
     ) -> Conditioning:
-        """Encode the prompts; cached by text."""
+        """Encode the prompts (a str is read as a phrase: weights and BREAK); cached by phrase."""
 
     def predict(self, latents: torch.Tensor, timestep: torch.Tensor, embedding: Embedding) -> torch.Tensor:
         """Return the model's output for `latents` (n, c, h, w), one row of `embedding` each."""
@@ -70,13 +101,18 @@ class Denoiser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run: everything that decides the picture, apart from the model and the loop's options."""
+    """One run: everything that decides the picture, apart from the model and the loop's options.
 
-    conditioning: Conditioning
+    `conditioning` is one for all pictures and steps, or a script for each picture.
+    """
+
+    conditioning: Conditioning | tuple[Script, ...]
     shape: tuple[int, int, int]
     scheduler: str
     steps: int
     seeds: tuple[int, ...]
+    variation: Variation | None = None
+    temperature: float = 1.0  # of models that draw tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +145,8 @@ class LoopOptions:
         blend: Hold a part of the picture to given latents.
         guidance: The share of the run, from and until in [0, 1], in which guidance acts; it costs nothing outside.
         extra_channels: (1 or b, k, h, w) put behind the latents, for models that see a mask.
-        replay: Outputs of an earlier run's first steps: taken instead of running the model, so that the run goes
-            on from there bit for bit, whatever state the scheduler or the generators carry.
+        replay: An earlier run's first steps: taken instead of running the model, so that the run goes on from
+            there bit for bit, whatever state the scheduler or the generators carry.
         together: Predict all pictures of a batch in one call; None: on a GPU only (see the module's text).
     """
 
@@ -118,7 +154,7 @@ class LoopOptions:
     blend: Blend | None = None
     guidance: tuple[float, float] = (0.0, 1.0)
     extra_channels: torch.Tensor | None = None
-    replay: tuple[np.ndarray, ...] = ()
+    replay: Replay | None = None
     together: bool | None = None
 
 
@@ -127,7 +163,7 @@ class LoopStep:
     """Step `index` of `total` (from 1) is done.
 
     `latents` is the sampler's state, `clean` the predicted clean latents, `output` what the scheduler was given
-    (after guidance); all (b, c, h, w) float32 on the model's device.
+    (after guidance); all (b, c, h, w) float32 on the model's device. `is_replayed`: the model did not run.
     """
 
     index: int
@@ -135,6 +171,7 @@ class LoopStep:
     latents: torch.Tensor
     clean: torch.Tensor
     output: torch.Tensor
+    is_replayed: bool = False
 
     @property
     def is_last(self) -> bool:
@@ -146,27 +183,29 @@ class LoopStep:
 def denoise(
     model: Denoiser, plan: Plan, options: LoopOptions | None = None, *, should_stop: Callable[[], bool]
 ) -> Iterator[LoopStep]:
-    """Yield after every step, the replayed ones excepted; end early, before a step, when `should_stop()`.
+    """Yield after every step, replayed or run; end early, before a step, when `should_stop()`.
 
     Raises:
         UnknownName, InvalidRequest: The scheduler does not exist or does not fit.
         InvalidResult: The model's output is NaN or infinite.
     """
     sampler = _Sampler(model, plan, options or LoopOptions())
-    latents = sampler.first_latents()
-    replay = sampler.options.replay
-    for index in range(len(sampler.timesteps)):
+    latents, replay = sampler.first_latents(), sampler.options.replay
+    total = len(sampler.timesteps)
+    for index in range(total):
         if should_stop():
             return
-        if index < len(replay):
-            output = torch.from_numpy(replay[index]).to(model.device, torch.float32)
+        is_replayed = replay is not None and index < len(replay)
+        if replay is not None and is_replayed:
+            output = replay.output(index, model.device)
         else:
             output = sampler.guided_output(latents, index)
         latents, clean = sampler.step(output, latents, index)
-        if index + 1 == len(sampler.timesteps):
+        if replay is not None:
+            latents = sampler.rejoin(replay, latents, clean, index)
+        if index + 1 == total:
             sampler.finish()
-        if index >= len(replay):
-            yield LoopStep(index + 1, len(sampler.timesteps), latents, clean, output)
+        yield LoopStep(index + 1, total, latents, clean, output, is_replayed)
 
 
 def rows_at_once(model: Denoiser, batch: int, options: LoopOptions | None = None) -> int:
@@ -181,6 +220,8 @@ class _Sampler:
     def __init__(self, model: Denoiser, plan: Plan, options: LoopOptions) -> None:
         self.model, self.options, self.batch = model, options, len(plan.seeds)
         self.scheduler = model.new_scheduler(plan.scheduler, steps=plan.steps)
+        if hasattr(self.scheduler, "temperature"):
+            self.scheduler.temperature = plan.temperature
         self.scheduler.set_timesteps(plan.steps, device=model.device)
         skipped = _skipped_steps(plan.steps, options.start)
         self.timesteps = self.scheduler.timesteps[skipped * self.scheduler.order :]
@@ -190,11 +231,13 @@ class _Sampler:
         self.generators = generators_of(plan.seeds)
         self.noise = draw((self.batch, *plan.shape), self.generators, model.device)
         self.takes_generator = "generator" in inspect.signature(self.scheduler.step).parameters
+        if plan.variation is not None:
+            others = draw((self.batch, *plan.shape), generators_of(plan.variation.seeds), model.device)
+            self.noise = slerp(self.noise, others, plan.variation.strength)
         self.chunk = rows_at_once(model, self.batch, options)
-        self.conditioning = plan.conditioning
-        self.positive = plan.conditioning.positive.rows(self.chunk)
-        negative = plan.conditioning.negative
-        self.pair = negative and negative.rows(self.chunk).followed_by(self.positive)
+        always = plan.conditioning
+        self.scripts = always if isinstance(always, tuple) else (Script((0,), (always,)),) * self.batch
+        self.guidance = Guidance(model.predict)
 
     def first_latents(self) -> torch.Tensor:
         """Return the noisy latents that the first step takes, (b, c, h, w)."""
@@ -217,7 +260,11 @@ class _Sampler:
             extra = self.options.extra_channels.expand(self.batch, -1, -1, -1)
             inputs = torch.cat([inputs, extra], dim=1)  # (b, c + k, h, w)
         inputs = inputs.to(self.model.dtype)
-        outputs = [self._predict(rows, timestep, index) for rows in inputs.split(self.chunk)]
+        asked = [script.at(index) for script in self.scripts]
+        outputs = [
+            self.guidance(rows, timestep, asked[place : place + self.chunk], is_on=self._is_guided(index))
+            for place, rows in zip(range(0, self.batch, self.chunk), inputs.split(self.chunk), strict=True)
+        ]
         output = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
         self._check(index, torch.isfinite(output).all())
         return output
@@ -241,6 +288,20 @@ class _Sampler:
             latents = self._blended(self.options.blend, latents, index)
         return latents, clean
 
+    def rejoin(self, replay: Replay, latents: torch.Tensor, clean: torch.Tensor, index: int) -> torch.Tensor:
+        """Return the latents after step `index` of a run that took up another, with what the fork changes there."""
+        following = index + 1
+        if following <= len(replay):
+            latents = replay.latents(index, latents)
+        elif replay.hold is not None:
+            latents = replay.hold(latents, index)
+        if following in replay.reseeds and following < len(self.timesteps):
+            self.generators = generators_of((replay.reseeds[following],) * self.batch)
+            self.noise = draw(tuple(self.noise.shape), self.generators, self.model.device)
+            if following == len(replay) and replay.renoise:
+                latents = self._add_noise(clean, self.timesteps[following : following + 1])
+        return latents
+
     def _check(self, index: int, is_finite: torch.Tensor | None) -> None:
         """Raise InvalidResult for NaN: at once on the CPU, one step late on a GPU.
 
@@ -256,13 +317,10 @@ class _Sampler:
                 "Try another seed or scheduler; if it happens again, set dtype to float32 in the settings.",
             )
 
-    def _predict(self, rows: torch.Tensor, timestep: torch.Tensor, index: int) -> torch.Tensor:
+    def _is_guided(self, index: int) -> bool:
         begin, end = self.options.guidance
         share = index / len(self.timesteps)
-        if self.pair is None or not (begin <= share < end or (end >= 1 and begin <= share)):
-            return self.model.predict(rows, timestep, self.positive).float()
-        negative, positive = self.model.predict(torch.cat([rows] * 2), timestep, self.pair).float().chunk(2)
-        return negative + self.conditioning.guidance_scale * (positive - negative)
+        return begin <= share < end or (end >= 1 and begin <= share)
 
     def _blended(self, blend: Blend, latents: torch.Tensor, index: int) -> torch.Tensor:
         following = index + 1
@@ -286,3 +344,8 @@ def _skipped_steps(steps: int, start: Start | None) -> int:
     if start is None:
         return 0
     return min(steps - min(int(steps * start.strength), steps), steps - 1)
+
+
+def steps_run(steps: int, start: Start | None = None) -> int:
+    """Return how many of `steps` a run takes that begins at `start`."""
+    return steps - _skipped_steps(steps, start)

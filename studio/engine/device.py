@@ -19,11 +19,21 @@ from studio.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Device and dtypes for one model: `dtype` for the denoiser, `precise` for what must not be rounded."""
+    """Device and dtypes for one model: `dtype` for the denoiser, `precise` for what must not be rounded.
+
+    `offload` is a rung of `studio.engine.offload.LADDER`, `quantization` a form of `studio.engine.quantization`.
+    """
 
     device: str
     dtype: str
     precise: str = "float32"
+    offload: str = ""
+    quantization: str = "none"
+
+    @property
+    def home(self) -> torch.device:
+        """Where the weights lie while nothing runs: the CPU when parts are moved in."""
+        return torch.device("cpu") if self.offload else self.torch_device
 
     @property
     def torch_device(self) -> torch.device:

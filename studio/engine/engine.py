@@ -7,9 +7,7 @@ arrive as handlers from the composition root and build on `load` and `sample`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import diffusers
@@ -18,36 +16,26 @@ import transformers
 from PIL import Image
 
 from studio.engine import memory
+from studio.engine.adapters import put_on
 from studio.engine.catalog import ModelCard, Scan, scan
-from studio.engine.denoise import LoopOptions, LoopStep, Plan, denoise, rows_at_once
+from studio.engine.denoise import LoopOptions, LoopStep, Plan, Variation, denoise, rows_at_once, steps_run
+from studio.engine.film import Filming, codebook_of
 from studio.engine.images import to_pictures
 from studio.engine.noise import seeds_of
+from studio.engine.result import Previews, Result, facts_of, offload_note
+from studio.engine.script import read_prompts
+from studio.engine.stock_sample import sample_stock
 from studio.engine.store import Loaded, ModelStore
 from studio.engine.trajectories import Trajectories, Trajectory
 from studio.errors import InvalidRequest, ModelError
-from studio.events import Cancelled, Decoding, Event, Finished, Loading, Step
+from studio.events import Cancelled, Decoding, Event, Loading, Step
+from studio.prompt.spoken import Spoken, spoken
+from studio.prompt.wildcards import SHIPPED, WordLists
 from studio.requests import Request, Sampled, TextToImage
 from studio.settings import Settings
 
 ShouldStop: TypeAlias = Callable[[], bool]
 Handler: TypeAlias = Callable[["Engine", Any, ShouldStop], Iterator[Event]]
-LIBRARIES = ("torch", "diffusers", "transformers")
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a denoising run made; `seconds` leaves loading out, `facts` and `notes` go into Finished."""
-
-    images: tuple[Image.Image, ...]
-    seeds: tuple[int, ...]
-    seconds: float
-    facts: dict[str, Any]
-    notes: tuple[str, ...]
-
-    def finished(self, **changes: Any) -> Finished:
-        """Return the ending event, with `changes`."""
-        values = {name: getattr(self, name) for name in ("images", "seeds", "seconds", "facts", "notes")}
-        return Finished(**{**values, **changes})
 
 
 class Engine:
@@ -71,7 +59,8 @@ class Engine:
         _quieten()
         self.settings = settings
         self.store = store or ModelStore(settings)
-        self.trajectories = Trajectories()
+        self.trajectories = Trajectories(folder=settings.data_dir / "films")
+        self.word_lists = WordLists((SHIPPED, settings.data_dir / "wildcards"))
         self._read_picture = read_picture
         self._handlers: dict[type[Request], Handler] = {TextToImage: text_to_image, **(handlers or {})}
 
@@ -144,6 +133,7 @@ class Engine:
         *,
         should_stop: ShouldStop,
         options: LoopOptions | None = None,
+        noise_of: Sampled | None = None,
     ) -> Generator[Event, None, Result | None]:
         """Run the denoising loop: yield Step, Decoding or Cancelled; return the pictures, or None if stopped.
 
@@ -153,6 +143,7 @@ class Engine:
             width, height: Of the pictures, in pixels, on the model's grid.
             should_stop: Asked before every step and before decoding.
             options: Start picture, mask, replayed steps, ...
+            noise_of: The request whose noise the run begins with; None: `request`.
 
         Raises:
             InvalidRequest, OutOfMemory, InvalidResult
@@ -160,45 +151,90 @@ class Engine:
         model = loaded.model
         loaded.card.check_size(width, height)
         rows = rows_at_once(model, request.batch, options)
-        memory.check_fits(model, width, height, rows, self.store.device.free_bytes())
+        free = self.store.device.free_bytes()
+        memory.check_fits(model, width, height, rows, free)
+        took = {"rows": rows, "activation_bytes": memory.estimate_bytes(model, width, height, rows), "free_bytes": free}
+        if loaded.card.family == "pipeline":
+            if options is not None and options != LoopOptions():
+                raise ModelError(f"{loaded.card.name} only makes pictures from prompts.", "Choose another model here.")
+            return (yield from sample_stock(self, loaded, request, (width, height), should_stop, took=took))
         begin = time.perf_counter()
-        read = model.read_prompt(request.prompt)
+        seeds, variation = seeds_of_request(request)
+        begins_with = seeds_of_request(noise_of or request)
+        said = [spoken(request, seed=seed, lists=self.word_lists) for seed in seeds]
+        worn = put_on(
+            model,
+            [(one.prompt, one.negative_prompt) for one in said],
+            request.loras,
+            folders=self.settings.checkpoint_folders,
+            checksums=self.store.checksums,
+        )
+        read = read_prompts(
+            model,
+            worn.prompts,
+            steps=steps_run(request.steps, options.start if options else None),
+            guidance_scale=request.guidance_scale,
+            size=(width, height),
+        )
         plan = Plan(
-            conditioning=model.condition(
-                read.text,
-                model.read_prompt(request.negative_prompt).text,
-                guidance_scale=request.guidance_scale,
-                width=width,
-                height=height,
-            ),
+            conditioning=read.scripts,
             shape=model.latent_shape(width, height),
             scheduler=request.scheduler,
             steps=request.steps,
-            seeds=seeds_of(request.seed, request.batch),
+            seeds=begins_with[0],
+            variation=begins_with[1],
+            temperature=request.temperature,
         )
-        previews, outputs, last = _Previews(loaded, self.settings.preview_seconds), [], None
-        for step in denoise(model, plan, options, should_stop=should_stop):
-            outputs.append(step.output)
-            last = step
-            yield Step(step.index, step.total, previews.of(step), time.perf_counter() - begin)
-        if last is None or not last.is_last or should_stop():
-            yield Cancelled(at_step=last.index if last else 0)
+        filming = Filming(loaded.preview, codebook_of(model))
+        last = yield from self._steps(denoise(model, plan, options, should_stop=should_stop), loaded, request, filming)
+        if last is None or should_stop():
+            yield Cancelled(at_step=filming.count)
             return None
         yield Decoding()
-        self._remember(request, loaded, outputs, options)
-        images = tuple(picture for part in last.latents.split(rows) for picture in to_pictures(model.decode(part)))
-        return Result(images, plan.seeds, time.perf_counter() - begin, facts_of(loaded), read.notes)
+        final = last.latents if last.is_last else last.clean
+        images = tuple(picture for part in final.split(rows) for picture in to_pictures(model.decode(part)))
+        self._remember(request, loaded, seeds, filming)
+        facts = {**facts_of(loaded), **worn.facts, **facts_of_pictures(said, variation)}
+        if not last.is_last:
+            facts["stopped_at"] = last.index
+        latents, seconds = final.cpu().numpy(), time.perf_counter() - begin
+        return Result(
+            images,
+            seeds,
+            seconds,
+            facts,
+            (*read.notes, *worn.notes, *offload_note(loaded)),
+            latents,
+            filming.films(),
+            took,
+        )
+
+    def _steps(
+        self, steps: Iterator[LoopStep], loaded: Loaded, request: Sampled, filming: Filming
+    ) -> Generator[Event, None, LoopStep | None]:
+        """Yield a Step for each that the model ran; return the last one of a run that came to its end, or None."""
+        previews, begin = Previews(loaded, self.settings.preview_seconds), time.perf_counter()
+        for step in steps:
+            filming.add(step)
+            if not step.is_replayed:
+                yield Step(step.index, step.total, previews.of(step), time.perf_counter() - begin)
+            if step.is_last or (request.auto_stop and filming.has_settled()):
+                return step
+        return None
 
     def trajectory(self, request: Request, loaded: Loaded) -> Trajectory | None:
-        """Return what the model said at each step of an earlier run of `request`, if it is still kept."""
+        """Return what an earlier run of `request`, one picture, went through, if it is still kept."""
         return self.trajectories.of(request, loaded.checksum)
 
-    def _remember(
-        self, request: Request, loaded: Loaded, outputs: list[torch.Tensor], options: LoopOptions | None
-    ) -> None:
-        arrays = tuple(output.cpu().numpy() for output in outputs)
-        replayed = options.replay if options else ()
-        self.trajectories.keep(request, loaded.checksum, Trajectory((*replayed, *arrays)))
+    def _remember(self, request: Sampled, loaded: Loaded, seeds: Sequence[int], filming: Filming) -> None:
+        """Keep each picture's run under the recipe that makes it alone."""
+        whole = filming.trajectory()
+        for place, seed in enumerate(seeds):
+            own = {"seed": seed}
+            if request.variation_strength:
+                own["variation_seed"] = seeds_of(request.variation_seed, request.batch)[place]
+            alone = request.with_changes(batch=1, **own)
+            self.trajectories.keep(alone, loaded.checksum, whole.picture(place))
 
     def _out_of_memory(self, request: Request, error: BaseException) -> Exception:
         memory.release(error)
@@ -226,31 +262,21 @@ def text_to_image(engine: Engine, request: TextToImage, should_stop: ShouldStop)
         yield result.finished()
 
 
-def facts_of(loaded: Loaded) -> dict[str, Any]:
-    """Return what makes a run with `loaded` repeatable: model, checksum, device, dtype, versions."""
-    return {
-        "model": loaded.card.id,
-        "checksum": loaded.checksum,
-        "device": loaded.placement.device,
-        "dtype": loaded.placement.dtype,
-        "preview_r2": round(loaded.preview.r2, 4),
-        "versions": {name: version(name) for name in LIBRARIES},
-    }
+def facts_of_pictures(said: Sequence[Spoken], variation: Variation | None) -> dict[str, Any]:
+    """Return what holds for single pictures of a run, under "pictures"; nothing where they differ by seed alone."""
+    own = [
+        {**one.facts, **({"variation_seed": variation.seeds[place]} if variation else {})}
+        for place, one in enumerate(said)
+    ]
+    return {"pictures": own} if any(own) else {}
 
 
-class _Previews:
-    """Which steps get a preview: the first, the last, and between them one per period."""
-
-    def __init__(self, loaded: Loaded, period_seconds: float) -> None:
-        self._map, self._period = loaded.preview, period_seconds
-        self._next = 0.0
-
-    def of(self, step: LoopStep) -> Image.Image | None:
-        now = time.perf_counter()
-        if step.index > 1 and not step.is_last and now < self._next:
-            return None
-        self._next = now + self._period
-        return self._map(step.clean)
+def seeds_of_request(request: Sampled) -> tuple[tuple[int, ...], Variation | None]:
+    """Return each picture's seed, and the variation: with one, all share the seed and the other seed counts up."""
+    if not request.variation_strength:
+        return seeds_of(request.seed, request.batch), None
+    others = seeds_of(request.variation_seed, request.batch)
+    return (request.seed,) * request.batch, Variation(others, request.variation_strength)
 
 
 def _quieten() -> None:

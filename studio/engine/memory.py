@@ -16,10 +16,14 @@ _UNET_COPIES = 24  # the same for the U-Net at latent size; attention is compute
 
 def estimate_bytes(model: Any, width: int, height: int, rows: int) -> int:
     """Return about how many bytes the activations of a run with `rows` pictures at once take."""
+    if hasattr(model, "estimate_bytes"):
+        return int(model.estimate_bytes(width, height, rows))
     item = torch.finfo(model.autoencoder.dtype).bits // 8
     decoder = _DECODER_COPIES * model.autoencoder.config.block_out_channels[0] * width * height * item
     _, h, w = model.latent_shape(width, height)
-    unet = _UNET_COPIES * 2 * model.unet.config.block_out_channels[0] * h * w * model.dtype.itemsize
+    channels = model.unet.config.block_out_channels
+    width_of_unet = channels if isinstance(channels, int) else channels[0]  # a prior's transformer has one width
+    unet = _UNET_COPIES * 2 * width_of_unet * h * w * model.dtype.itemsize
     return (max(decoder, unet) + unet) * rows
 
 

@@ -46,6 +46,11 @@ class PreviewMap:
     patch: int
     r2: float
 
+    @classmethod
+    def of_nothing(cls) -> PreviewMap:
+        """Return a map that is never asked: of a model whose latents cannot be shown."""
+        return cls(torch.zeros(3, 1, 1, 1), torch.zeros(3), 1, 0.0)
+
     def __call__(self, clean: torch.Tensor) -> Image.Image:
         """Return the pictures of `clean`, (b, c, h, w), side by side: one picture of b w p x h p pixels."""
         padding = self.weight.shape[-1] // 2

@@ -18,6 +18,7 @@ from studio.engine.catalog import ModelCard, Preset
 from studio.engine.checkpoint import read_folder_headers, read_header, read_json
 from studio.engine.checkpoint_keys import Architecture, architecture_of
 from studio.engine.schedulers import NoiseSchedule, fitting
+from studio.engine.stock_kinds import STOCK_KINDS, StockKind
 from studio.errors import ModelError
 
 PIPELINES: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
@@ -43,6 +44,7 @@ _INPAINTING = {
     "StableDiffusionInpaintPipeline": "StableDiffusionPipeline",
     "StableDiffusionXLInpaintPipeline": "StableDiffusionXLPipeline",
 }
+_LIBRARIES = ("diffusers", "transformers")
 _STEPS = {"draft": 8, "standard": 20, "fine": 40}
 
 
@@ -62,11 +64,13 @@ class StudioFile(BaseModel):
     licence: str = Field("", max_length=200)
     styles: tuple[str, ...] = Field((), max_length=64)
     examples: tuple[str, ...] = Field((), max_length=64)
+    triggers: tuple[str, ...] = Field((), max_length=64)
     width: int = Field(0, ge=0, le=2048)
     height: int = Field(0, ge=0, le=2048)
     prediction_type: str = Field("", pattern="^(|epsilon|v_prediction|sample)$")
     zero_snr: bool | None = None
     presets: dict[str, _PresetFile] = Field(default_factory=dict)
+    prior_presets: dict[str, _PresetFile] = Field(default_factory=dict)
 
 
 def recognise(path: Path) -> ModelCard:
@@ -85,8 +89,10 @@ def _of_folder(folder: Path) -> ModelCard:
         raise ModelError(f'"{folder.name}" asks to run its own code and was not opened.', "Use a plain model.")
     is_inpainting = class_name in _INPAINTING
     class_name = _INPAINTING.get(class_name, class_name)
+    if class_name in STOCK_KINDS:
+        return _of_stock(folder, index, STOCK_KINDS[class_name])
     if class_name not in PIPELINES:
-        known = ", ".join(sorted({*PIPELINES, *_INPAINTING}))
+        known = ", ".join(sorted({*PIPELINES, *_INPAINTING, *STOCK_KINDS}))
         raise ModelError(f'"{folder.name}" is a {class_name[:60]} model.', f"The studio runs {known}.")
     family, parts = PIPELINES[class_name]
     nbytes = sum(_check_part(folder, index, part, classes) for part, classes in parts.items())
@@ -111,6 +117,48 @@ def _of_folder(folder: Path) -> ModelCard:
         is_inpainting=is_inpainting or (family != "ldm" and int(unet.get("in_channels", 4)) == 9),
     )
     return _with_words(card, folder / "studio.toml")
+
+
+def _of_stock(folder: Path, index: Mapping[str, Any], kind: StockKind) -> ModelCard:
+    """Return the card of a pipeline that runs as it is; every part must come from diffusers or transformers."""
+    nbytes = 0
+    for part, named in index.items():
+        if not isinstance(named, list) or named[:1] == [None]:
+            continue
+        if len(named) != 2 or named[0] not in _LIBRARIES or not str(named[1]).isidentifier():
+            raise ModelError(
+                f'"{folder.name}" asks to run its own code ({part}) and was not opened.', "Use a plain model."
+            )
+        if (folder / part / "config.json").is_file():
+            nbytes += read_folder_headers(folder / part).nbytes
+    side = _trained_side(folder) or kind.size
+    card = ModelCard(
+        id=folder.name,
+        name=folder.name,
+        family="pipeline",
+        architecture=kind.architecture,
+        path=folder,
+        schedule=NoiseSchedule("own"),
+        width=side,
+        height=side,
+        grid=kind.grid,
+        presets=(),
+        bytes=nbytes,
+    )
+    card = _with_words(card, folder / "studio.toml")
+    steps = {"draft": max(1, kind.steps // 2), "standard": kind.steps, "fine": min(150, kind.steps * 2)}
+    given = read_words(folder / "studio.toml").presets
+    presets = [Preset(name, count, "own", kind.guidance_scale) for name, count in steps.items() if name not in given]
+    return replace(card, presets=(*presets, *(p for p in card.presets if p.id in given)))
+
+
+def _trained_side(folder: Path) -> int:
+    """Return the side in pixels that the denoiser's sample size stands for, or 0 where it is not stated."""
+    denoiser = next((part for part in ("transformer", "unet") if (folder / part / "config.json").is_file()), "")
+    autoencoder = next((part for part in ("vae", "vqvae") if (folder / part / "config.json").is_file()), "")
+    sample = read_json(folder / denoiser / "config.json").get("sample_size") if denoiser else None
+    levels = read_json(folder / autoencoder / "config.json").get("block_out_channels") if autoencoder else None
+    return sample * 2 ** (len(levels) - 1) if isinstance(sample, int) and isinstance(levels, list) else 0
 
 
 def _of_file(path: Path) -> ModelCard:
@@ -172,7 +220,7 @@ def _schedule(scheduler: Mapping[str, Any], unet: Mapping[str, Any], *, may_be_m
 
 def _with_words(card: ModelCard, path: Path) -> ModelCard:
     """Return `card` with the maker's words, and presets that fit its schedule."""
-    words = _read_words(path)
+    words = read_words(path)
     schedule = replace(
         card.schedule,
         prediction_type=words.prediction_type or card.schedule.prediction_type,
@@ -208,7 +256,8 @@ def _preset(card: ModelCard, preset_id: str, words: StudioFile) -> Preset:
     return Preset(preset_id, _STEPS[preset_id], scheduler, 4.0 if card.family == "ldm" else 7.0)
 
 
-def _read_words(path: Path) -> StudioFile:
+def read_words(path: Path) -> StudioFile:
+    """Return the maker's words in the TOML file `path`, empty where there is none; raises ModelError."""
     try:
         return StudioFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:

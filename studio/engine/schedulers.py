@@ -39,7 +39,8 @@ class NoiseSchedule:
     """What of a model decides which schedulers fit it.
 
     Attributes:
-        prediction_type: "epsilon", "v_prediction" or "sample".
+        prediction_type: "epsilon", "v_prediction" or "sample"; "tokens" for a prior over codes;
+            "own" for a stock pipeline, which keeps its scheduler.
         zero_snr: The last timestep is pure noise (betas rescaled to zero terminal SNR).
         is_distilled: The model was distilled for few steps (LCM).
         may_be_merged: People merge few-step distillations into such checkpoints without a trace in the file.
@@ -78,7 +79,14 @@ SCHEDULERS: tuple[SchedulerChoice, ...] = (
     SchedulerChoice("lcm", "LCM", "LCMScheduler", draws_noise=True, max_steps=50),
 )
 
-_BY_ID = {choice.id: choice for choice in SCHEDULERS}
+TOKEN_SCHEDULERS: tuple[SchedulerChoice, ...] = (
+    SchedulerChoice("maskgit", "MaskGIT", "", draws_noise=True, max_steps=100),
+    SchedulerChoice("maskgit_linear", "MaskGIT, even steps", "", draws_noise=True, max_steps=100),
+)  # for priors over tokens: `studio.engine.maskgit` makes these
+
+OWN = SchedulerChoice("own", "The model's own", "", max_steps=150)  # of stock pipelines
+
+_BY_ID = {choice.id: choice for choice in (*SCHEDULERS, *TOKEN_SCHEDULERS, OWN)}
 
 
 def fitting(schedule: NoiseSchedule) -> tuple[SchedulerChoice, ...]:
@@ -88,6 +96,10 @@ def fitting(schedule: NoiseSchedule) -> tuple[SchedulerChoice, ...]:
     prediction; Karras' spacing between sigma 0.03 and 4096 spends nearly all steps on pure noise; LCM's long
     jumps need a model distilled for them.
     """
+    if schedule.prediction_type == "tokens":
+        return TOKEN_SCHEDULERS
+    if schedule.prediction_type == "own":
+        return (OWN,)
     if schedule.zero_snr and schedule.prediction_type == "epsilon":
         return ()
     kept = []

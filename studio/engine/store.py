@@ -9,9 +9,11 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from studio.engine import offload
+from studio.engine.addons import scan_addons
 from studio.engine.catalog import ModelCard
 from studio.engine.checksums import Checksums
 from studio.engine.device import DeviceChoice, Placement, choose_device
@@ -19,22 +21,29 @@ from studio.engine.families import loader_of
 from studio.engine.memory import is_out_of_memory, release
 from studio.engine.precision import Precisions, measure
 from studio.engine.preview import SHIPPED_NAME, PreviewMap, fit, preview_map, save
+from studio.engine.tiny_decoder import TinyPreview, best_preview
 from studio.errors import OutOfMemory
 from studio.events import Loading
 from studio.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+_OFFLOADING = ("stable_diffusion", "pipeline")  # families around a stock pipeline, which can move its parts
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model ready to run: the loop's Denoiser, its checksum and its preview map."""
+    """A model ready to run: the loop's Denoiser, its checksum and its preview map.
+
+    `sharp` is a tiny decoder for live previews, where one of the user's fits.
+    """
 
     card: ModelCard
     model: Any
     checksum: str
     preview: PreviewMap
     placement: Placement
+    sharp: TinyPreview | None = None
 
 
 class ModelStore:
@@ -51,6 +60,8 @@ class ModelStore:
         self.checksums = Checksums(settings.cache_dir / "checksums.json")
         self._precisions = Precisions(settings.cache_dir / "precision.json")
         self._preview_folder = settings.cache_dir / "previews"
+        self._folders = settings.checkpoint_folders
+        self._offload, self._quantization = settings.offload, settings.quantization
         self._loaded: OrderedDict[tuple[str, str], Loaded] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -132,11 +143,12 @@ class ModelStore:
         placement = self.device.placement("float32")
         self._make_room(card, placement)
         try:
-            if not self.device.dtype:
+            if not self.device.dtype and card.family != "pipeline":
                 placement = self.device.placement((yield from self._measured_dtype(card, checksum)))
-            model = yield from loader_of(card.family)(card, placement)
+            placement = replace(placement, quantization=self._quantization)
+            model, placement = yield from self._on_the_ladder(card, placement)
             yield Loading(f"{card.name}: preview", 0.95)
-            preview = preview_map(model, self._decoder_checksum(card), self._preview_folder)
+            preview, sharp = self._previews(card, getattr(model, "first_stage", model))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -146,21 +158,52 @@ class ModelStore:
                 f"{card.name} needs about {card.bytes / 1e9:.1f} GB and does not fit into memory.",
                 "Close other programs, or use a smaller model.",
             ) from error
-        return Loaded(card, model, checksum, preview, placement)
+        return Loaded(card, model, checksum, preview, placement, sharp)
+
+    def _on_the_ladder(self, card: ModelCard, placement: Placement) -> Generator[Loading, None, tuple[Any, Placement]]:
+        """Load `card` whole where it fits, else with the quickest offload that does; further down when it does not."""
+        rungs: tuple[str, ...] = (offload.WHOLE,)
+        if placement.torch_device.type != "cpu" and card.family in _OFFLOADING:
+            need = offload.need_of(card, placement.torch_dtype.itemsize)
+            wanted = self._offload if self._offload != "auto" else offload.choose_rung(need, self.device.free_bytes())
+            rungs = offload.rungs_from("" if wanted == "none" else wanted)
+        for rung in rungs:
+            placed = replace(placement, offload=rung)
+            try:
+                if rung:
+                    yield Loading(f"{card.name}: {offload.TITLES[rung]}")
+                return (yield from loader_of(card.family)(card, placed)), placed
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or rung == rungs[-1]:
+                    raise
+                logger.info("%s does not fit with offload %r: going on with less", card.id, rung)
+                release(error)
+        raise AssertionError("the last rung returns or raises")
+
+    def _previews(self, card: ModelCard, first_stage: Any) -> tuple[PreviewMap, TinyPreview | None]:
+        """Return the previews of a model's autoencoder; one that is not known here shows nothing."""
+        if first_stage is None:
+            return PreviewMap.of_nothing(), None
+        decoder = self._decoder_checksum(card)
+        linear = preview_map(first_stage, decoder, self._preview_folder)
+        tiny = scan_addons(self._folders, "tiny_vae")
+        kept_at = self._preview_folder / "decoders.json"
+        return linear, best_preview(first_stage, decoder, tiny, checksums=self.checksums, kept_at=kept_at)
 
     def _decoder_checksum(self, card: ModelCard) -> str:
         parts = [part for part in (card.path / "vqvae", card.path / "vae") if part.is_dir()]
         return self.checksums.of(parts[0] if parts else card.path)
 
     def _measured_dtype(self, card: ModelCard, checksum: str) -> Generator[Loading, None, str]:
-        measured = self._precisions.known(checksum)
+        key = checksum if card.family != "masked_tokens" else f"tokens {checksum}"  # beside a U-Net in one folder
+        measured = self._precisions.known(key)
         if measured is None:
             exact = yield from loader_of(card.family)(card, self.device.placement("float32"))
             yield Loading(f"{card.name}: measuring which precision is faster here")
             rounded = yield from loader_of(card.family)(card, self.device.placement("bfloat16"))
             measured = measure(exact, rounded)
             logger.info("%s: bfloat16 is x%.2f, off by %.4f", card.id, measured.gain, measured.error)
-            self._precisions.remember(checksum, measured)
+            self._precisions.remember(key, measured)
         return measured.dtype
 
     def _make_room(self, card: ModelCard, placement: Placement) -> None:

@@ -1,52 +1,107 @@
-"""What earlier runs' models said at each step, so that a later run can go on from any of them.
+"""What earlier runs went through at each step, so that a later run can go on from any of them.
 
-Kept are the guided outputs (one small array per step): replaying them through a fresh scheduler restores its
-state and the generators', whatever they are, and so the continuation is the original run's, bit for bit.
+Kept are the guided outputs and the latents (two small arrays per step and picture): replaying the outputs through a
+fresh scheduler restores its state and the generators', whatever they are, and so the continuation is the original
+run's, bit for bit. The latest stay in memory; one that an artist wants to keep becomes a file.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 
+from studio.atomic import write_atomically
 from studio.requests import Request
 
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """The outputs of one run: `outputs[i]` is what the scheduler was given at step i, (b, c, h, w) float32."""
+    """One picture's run. Arrays are (1, c, h, w) float32.
+
+    Attributes:
+        outputs: `outputs[i]` is what the scheduler was given at step i.
+        latents: `latents[i]` is the sampler's state after step i; empty where only the outputs are known.
+        clean: `clean[i]` is the clean picture's latents as predicted at step i.
+    """
 
     outputs: tuple[np.ndarray, ...]
+    latents: tuple[np.ndarray, ...] = ()
+    clean: tuple[np.ndarray, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.outputs)
 
     @property
     def nbytes(self) -> int:
         """Bytes it takes."""
-        return sum(output.nbytes for output in self.outputs)
+        return sum(array.nbytes for arrays in (self.outputs, self.latents, self.clean) for array in arrays)
+
+    def until(self, step: int) -> Trajectory:
+        """Return the first `step` steps."""
+        return Trajectory(self.outputs[:step], self.latents[:step], self.clean[:step])
+
+    def picture(self, place: int) -> Trajectory:
+        """Return the run of the picture at `place` of a batch."""
+        rows = slice(place, place + 1)
+        parts = (self.outputs, self.latents, self.clean)
+        return Trajectory(*(tuple(array[rows].copy() for array in arrays) for arrays in parts))
 
 
 class Trajectories:
-    """The latest trajectories by recipe and model, within a budget; one that is gone can be run again."""
+    """The latest trajectories by recipe and model, within a budget; one that is gone can be run again.
 
-    def __init__(self, budget_bytes: int = 256 * 2**20) -> None:
-        self._budget = budget_bytes
-        self._kept: OrderedDict[tuple[str, str], Trajectory] = OrderedDict()
+    Args:
+        budget_bytes: In memory.
+        folder: Where those stay that an artist asked to keep; None: nowhere.
+    """
+
+    def __init__(self, budget_bytes: int = 256 * 2**20, *, folder: Path | None = None) -> None:
+        self._budget, self._folder = budget_bytes, folder
+        self._kept: OrderedDict[str, Trajectory] = OrderedDict()
 
     def keep(self, request: Request, checksum: str, trajectory: Trajectory) -> None:
-        """Keep `trajectory`, dropping the oldest beyond the budget."""
-        self._kept[_key(request, checksum)] = trajectory
+        """Keep `trajectory` in memory, dropping the oldest beyond the budget."""
+        name = film_name(request, checksum)
+        self._kept[name] = trajectory
+        self._kept.move_to_end(name)
         while self._kept and sum(kept.nbytes for kept in self._kept.values()) > self._budget:
             self._kept.popitem(last=False)
 
     def of(self, request: Request, checksum: str) -> Trajectory | None:
-        """Return the trajectory of `request` with the model that has `checksum`, if it is still kept."""
-        return self._kept.get(_key(request, checksum))
+        """Return the trajectory of `request` with the model that has `checksum`, from memory or disk, or None."""
+        name = film_name(request, checksum)
+        if name in self._kept:
+            self._kept.move_to_end(name)
+            return self._kept[name]
+        return _read(self._folder / name) if self._folder else None
+
+    def save(self, request: Request, checksum: str, trajectory: Trajectory) -> Path:
+        """Write `trajectory` to its file and return that; raises GalleryError when the disk is full."""
+        assert self._folder is not None, "these trajectories have no folder"
+        path = self._folder / film_name(request, checksum)
+        arrays = {name: np.stack(getattr(trajectory, name)) for name in ("outputs", "latents", "clean")}
+        write_atomically(path, save(arrays))
+        return path
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget what is in memory."""
         self._kept.clear()
 
 
-def _key(request: Request, checksum: str) -> tuple[str, str]:
-    return request.model_dump_json(), checksum
+def film_name(request: Request, checksum: str) -> str:
+    """Return the file name of the film of `request` with the model that has `checksum`."""
+    return hashlib.sha256(f"{request.model_dump_json()} {checksum}".encode()).hexdigest()[:40] + ".safetensors"
+
+
+def _read(path: Path) -> Trajectory | None:
+    try:
+        arrays = load_file(path)
+        return Trajectory(*(tuple(arrays[name]) for name in ("outputs", "latents", "clean")))
+    except (OSError, SafetensorError, KeyError):
+        return None  # not kept, or damaged: it can be run again

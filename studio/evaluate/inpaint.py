@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from studio.errors import StudioError
 from studio.evaluate.pictures import psnr, seam_visibility
-from studio.evaluate.style import CONTENTS, EXAMPLES, fitted
+from studio.evaluate.report import Figures, Log, fitted, markdown, means, rows_of
+from studio.evaluate.style import CONTENTS, EXAMPLES
 from studio.events import Finished
 from studio.inpaint.context import Context
 from studio.inpaint.methods import METHODS, Method
 from studio.inpaint.run import run_inpaint
+from studio.inpaint.standard import standard_settings
 from studio.pictures import open_picture, picture_hash
 from studio.requests import Inpaint
 
@@ -52,8 +53,9 @@ def evaluate_inpaint(
     *,
     methods: Sequence[Method] = METHODS,
     side: int = 256,
-    settings: dict[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
     folder: Path = EXAMPLES,
+    log: Log | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> list[InpaintRow]:
     """Return one row per method and kind of hidden part; methods that cannot run are named through `say`.
@@ -64,29 +66,36 @@ def evaluate_inpaint(
         side: Longer side of the pictures, in pixels.
         settings: Fields of Inpaint that differ from the defaults.
         folder: Where the pictures lie.
+        log: Keeps what has been measured, for a run that is cut.
     """
-    pictures = [fitted(open_picture(folder / name).image, side) for name in CONTENTS]
-    rows = []
-    for method in methods:
-        try:
-            rows += [_row(method, hidden, pictures, context, settings or {}) for hidden in HIDDEN]
-        except StudioError as error:
-            say(f"{method.name}: {error.message}")
-    return rows
+    pictures = {name: fitted(open_picture(folder / name).image, side) for name in CONTENTS}
+    changes, log = settings or {}, log or Log()
+
+    def row(method: Method, hidden: str) -> InpaintRow:
+        measured = []
+        for name, picture in pictures.items():
+            what = {"method": method.name, "hidden": hidden, "picture": name, "side": side, **changes}
+            measure = partial(_measure, method, hidden, picture=picture, context=context, changes=changes)
+            measured.append(log.figures(what, measure))
+        total = sum(int(figures["changed"]) for figures in measured)
+        return InpaintRow(method.name, hidden, **{**means(measured), "changed": total})  # type: ignore[arg-type]
+
+    return rows_of(methods, lambda method: [row(method, hidden) for hidden in HIDDEN], say=say)
 
 
 def as_table(rows: Sequence[InpaintRow]) -> str:
     """Return the rows as a Markdown table."""
-    lines = [
-        "| hidden | method | PSNR, dB | seam (original) | changed outside | seconds |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in sorted(rows, key=lambda row: list(HIDDEN).index(row.hidden)):
-        lines.append(
-            f"| {row.hidden} | {row.method} | {row.psnr:.1f} | {row.seam:.2f} ({row.seam_original:.2f}) "
-            f"| {row.changed} | {row.seconds:.2f} |"
-        )
-    return "\n".join(lines)
+    return markdown(
+        {
+            "hidden": lambda row: row.hidden,
+            "method": lambda row: row.method,
+            "PSNR, dB": lambda row: f"{row.psnr:.1f}",
+            "seam (original)": lambda row: f"{row.seam:.2f} ({row.seam_original:.2f})",
+            "changed outside": lambda row: str(row.changed),
+            "seconds": lambda row: f"{row.seconds:.2f}",
+        },
+        sorted(rows, key=lambda row: list(HIDDEN).index(row.hidden)),
+    )
 
 
 def scratches(width: int, height: int) -> Array:
@@ -118,32 +127,31 @@ def square(width: int, height: int) -> Array:
 HIDDEN: dict[str, Callable[[int, int], Array]] = {"scratches": scratches, "spots": spots, "square": square}
 
 
-def _row(
-    method: Method, hidden: str, pictures: Sequence[Image.Image], context: Context, settings: dict[str, Any]
-) -> InpaintRow:
-    measured, changed = [], 0
-    for picture in pictures:
-        where = HIDDEN[hidden](*picture.size)
-        original = np.asarray(picture)
-        damaged = Image.fromarray(np.where(where[..., None], np.uint8(128), original))
-        mask = Image.fromarray(where.astype(np.uint8) * 255)
-        by_hash = {picture_hash(image): image for image in (damaged, mask)}
-        reads = Context(context.engine, by_hash.__getitem__, context.vqgan, context.cache_dir)
-        request = Inpaint(
-            source=picture_hash(damaged),
-            mask=picture_hash(mask),
-            method=method.name,
-            seed=0,
-            **{"grow": 1, "feather": 2, **settings},
-        )
-        began = time.perf_counter()
-        *_, finished = run_inpaint(request, reads, lambda: False)
-        assert isinstance(finished, Finished)
-        seconds = finished.seconds or time.perf_counter() - began
-        result = np.asarray(finished.images[0])
-        changed += finished.extras["changed"]
-        measured.append(
-            (psnr(result, original, where), seam_visibility(result, where), seam_visibility(original, where), seconds)
-        )
-    error, seam, own, seconds = (mean(column) for column in zip(*measured, strict=True))
-    return InpaintRow(method.name, hidden, error, seam, own, changed, seconds)
+def _measure(
+    method: Method, hidden: str, *, picture: Image.Image, context: Context, changes: Mapping[str, Any]
+) -> Figures:
+    where = HIDDEN[hidden](*picture.size)
+    original = np.asarray(picture)
+    damaged = Image.fromarray(np.where(where[..., None], np.uint8(128), original))
+    mask = Image.fromarray(where.astype(np.uint8) * 255)
+    by_hash = {picture_hash(image): image for image in (damaged, mask)}
+    reads = Context(context.engine, by_hash.__getitem__, context.vqgan, context.cache_dir)
+    own = standard_settings(method.name, lambda: context.engine.scan())
+    request = Inpaint(
+        source=picture_hash(damaged),
+        mask=picture_hash(mask),
+        method=method.name,
+        seed=0,
+        **{**own, **changes},
+    )
+    began = time.perf_counter()
+    *_, finished = run_inpaint(request, reads, lambda: False)
+    assert isinstance(finished, Finished)
+    result = np.asarray(finished.images[0])
+    return {
+        "psnr": psnr(result, original, where),
+        "seam": seam_visibility(result, where),
+        "seam_original": seam_visibility(original, where),
+        "changed": finished.extras["changed"],
+        "seconds": finished.seconds or time.perf_counter() - began,
+    }

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from statistics import mean
 
 import numpy as np
 from PIL import Image
 
-from studio.errors import StudioError
 from studio.evaluate.pictures import colour_distance, content_kept, style_distance
+from studio.evaluate.report import Figures, Log, fitted, markdown, means, rows_of, said
 from studio.events import Finished
 from studio.inpaint.context import Context
 from studio.pictures import open_picture, picture_hash
@@ -53,8 +53,9 @@ def evaluate_style(
     *,
     methods: Sequence[Method] = METHODS,
     side: int = 256,
-    settings: dict[str, float] | None = None,
+    settings: Mapping[str, float] | None = None,
     folder: Path = EXAMPLES,
+    log: Log | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> list[StyleRow]:
     """Return one row per method that can run on pictures as style; others are named through `say`.
@@ -65,71 +66,55 @@ def evaluate_style(
         side: Longer side of the pictures, in pixels.
         settings: Fields of Stylize that differ from the defaults (strength, structure).
         folder: Where CONTENTS and STYLES lie.
+        log: Keeps what has been measured, for a run that is cut.
     """
     pictures = {name: fitted(open_picture(folder / name).image, side) for name in (*CONTENTS, *STYLES)}
     by_hash = {picture_hash(picture): picture for picture in pictures.values()}
     reads = Context(context.engine, by_hash.__getitem__, context.vqgan, context.cache_dir, context.model_folders)
-    rows = []
-    for method in methods:
-        if method.needs != "reference":
-            continue
-        try:
-            rows.append(_row(method, pictures, reads, settings or {}))
-        except StudioError as error:
-            say(f"{method.name}: {error.message}")
-    return rows
+    changes, log = settings or {}, log or Log()
+
+    def row(method: Method) -> list[StyleRow]:
+        measured = []
+        for content in CONTENTS:
+            for style in STYLES:
+                what = {"method": method.name, "content": content, "style": style, "side": side, **changes}
+                request = _request(method, pictures[content], pictures[style], changes)
+                measure = partial(_measure, request, pictures[content], style=pictures[style], context=reads)
+                measured.append(log.figures(what, measure))
+        return [StyleRow(method.name, said(changes), **means(measured))]
+
+    return rows_of([method for method in methods if method.needs == "reference"], row, say=say)
 
 
 def as_table(rows: Sequence[StyleRow]) -> str:
     """Return the rows as a Markdown table."""
-    lines = [
-        "| method | settings | style distance | content kept | colour distance | seconds |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        lines.append(
-            f"| {row.method} | {row.settings} | {row.style_before:.2f} → {row.style_after:.2f} | {row.content:.2f} "
-            f"| {row.colour_before:.1f} → {row.colour_after:.1f} | {row.seconds:.2f} |"
-        )
-    return "\n".join(lines)
+    return markdown(
+        {
+            "method": lambda row: row.method,
+            "settings": lambda row: row.settings,
+            "style distance": lambda row: f"{row.style_before:.2f} → {row.style_after:.2f}",
+            "content kept": lambda row: f"{row.content:.2f}",
+            "colour distance": lambda row: f"{row.colour_before:.1f} → {row.colour_after:.1f}",
+            "seconds": lambda row: f"{row.seconds:.2f}",
+        },
+        rows,
+    )
 
 
-def fitted(picture: Image.Image, side: int) -> Image.Image:
-    """Return `picture` in RGB with its longer side `side` pixels long."""
-    scale = side / max(picture.size)
-    size = max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)
-    return picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+def _request(method: Method, content: Image.Image, style: Image.Image, changes: Mapping[str, float]) -> Stylize:
+    values = {"content": picture_hash(content), "references": (picture_hash(style),), "methods": (method.name,)}
+    return Stylize.model_validate({**values, "seed": 0, **changes})
 
 
-def _row(method: Method, pictures: dict[str, Image.Image], context: Context, settings: dict[str, float]) -> StyleRow:
-    measured = []
-    for content_name in CONTENTS:
-        for style_name in STYLES:
-            content, style = pictures[content_name], pictures[style_name]
-            request = Stylize(
-                content=picture_hash(content),
-                references=(picture_hash(style),),
-                methods=(method.name,),
-                seed=0,
-                **settings,  # type: ignore[arg-type]
-            )
-            finished = _finished(request, context)
-            a, b, s = np.asarray(content), np.asarray(finished.images[0]), np.asarray(style)
-            measured.append(
-                (
-                    style_distance(a, s),
-                    style_distance(b, s),
-                    content_kept(a, b),
-                    colour_distance(a, s),
-                    colour_distance(b, s),
-                    finished.seconds,
-                )
-            )
-    said = ", ".join(f"{name} {value:g}" for name, value in settings.items()) or "defaults"
-    return StyleRow(method.name, said, *(mean(column) for column in zip(*measured, strict=True)))
-
-
-def _finished(request: Stylize, context: Context) -> Finished:
-    *_, last = run_stylize(request, context, lambda: False)
-    assert isinstance(last, Finished)
-    return last
+def _measure(request: Stylize, content: Image.Image, *, style: Image.Image, context: Context) -> Figures:
+    *_, finished = run_stylize(request, context, lambda: False)
+    assert isinstance(finished, Finished)
+    before, after, wanted = (np.asarray(picture) for picture in (content, finished.images[0], style))
+    return {
+        "style_before": style_distance(before, wanted),
+        "style_after": style_distance(after, wanted),
+        "content": content_kept(before, after),
+        "colour_before": colour_distance(before, wanted),
+        "colour_after": colour_distance(after, wanted),
+        "seconds": finished.seconds,
+    }

@@ -39,6 +39,21 @@ class Catalogue:
         by_id = {entry.id: entry for entry in found}
         return [by_id[entry_id] for entry_id in wanted]
 
+    def with_pixels(self, sha256: str, *, owner: str | None = None) -> list[Entry]:
+        """Return the pictures whose pixels have this `pictures.picture_hash`, newest first, the trash included."""
+        with self.index.reading() as db:
+            rows = db.execute(
+                "SELECT sequence FROM entries WHERE sha256 = ?1 AND (?2 IS NULL OR owner = ?2) LIMIT 50",
+                (sha256, key_of(owner)),
+            ).fetchall()
+            return index.entries(db, self.folder, [row[0] for row in rows])
+
+    def made_by(self, job_id: str) -> list[Entry]:
+        """Return the pictures that a job made, in the order they were saved, the trash included."""
+        with self.index.reading() as db:
+            rows = db.execute("SELECT sequence FROM entries WHERE job = ?", (job_id,)).fetchall()
+            return index.entries(db, self.folder, [row[0] for row in rows], order="ASC")
+
     def path(self, entry_id: str, *, owner: str | None = None) -> Path:
         """Return the PNG file of a picture; raises as `get` does."""
         return self.get(entry_id, owner=owner).path

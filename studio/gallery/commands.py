@@ -6,17 +6,19 @@ import argparse
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from studio.errors import InvalidRequest
 from studio.gallery import Entry, Filters, Gallery
 from studio.gallery.doctor import Report, set_aside
-from studio.gallery.export import FORMATS, export_zip
+from studio.gallery.export import FORMATS, Format, export_zip
 from studio.gallery.importing import import_pictures
 from studio.gallery.index import DamagedIndex
 from studio.gallery.site import export_site
 from studio.pictures import PictureStore
+from studio.provenance.marks import marks_of
 from studio.settings import Settings
 
 OWNER = "local"  # whose pictures an import on the command line becomes
@@ -102,11 +104,12 @@ def _make_way(folder: Path, *, rebuild: bool) -> Path | None:
 def _export(args: argparse.Namespace, settings: Settings, out: Callable[..., None]) -> int:
     with Gallery(settings.gallery_dir, read_only=True) as gallery:
         entries: Iterable[Entry] = gallery.entries(args.ids) if args.ids else gallery.each(_filters(args))
-        recipe = not args.without_recipe
+        recipe, marks, target = not args.without_recipe, marks_of(settings), args.target
         if args.html:
-            count = export_site(entries, args.target, title=args.title, format=args.format or "webp", recipe=recipe)
+            format: Format = args.format or "webp"
+            count = export_site(entries, target, title=args.title, format=format, recipe=recipe, marks=marks)
         else:
-            count = export_zip(entries, args.target, format=args.format or "png", recipe=recipe)
+            count = export_zip(entries, target, format=args.format or "png", recipe=recipe, marks=marks)
     out(f"{count} {_pictures(count)} in {args.target}")
     return 0
 
@@ -132,6 +135,9 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", action="append", default=[], help="text_to_image, inpaint, stylize, ..., imported")
     parser.add_argument("--model", action="append", default=[], help="a model's name")
     parser.add_argument("--collection", default="", help="a collection's name")
+    parser.add_argument("--size", action="append", default=[], metavar="WxH", help="pictures of this size, 256x512")
+    parser.add_argument("--from", dest="begin", metavar="DAY", help="made on this day or later, 2026-12-31")
+    parser.add_argument("--to", dest="end", metavar="DAY", help="made on this day or earlier")
     parser.add_argument("--starred", action="store_true", default=None, help="starred pictures only")
     parser.add_argument("--trash", action="store_true", help="the trash instead of the gallery")
 
@@ -141,10 +147,31 @@ def _filters(args: argparse.Namespace) -> Filters:
         text=args.search,
         kinds=tuple(args.kind),
         models=tuple(args.model),
+        created_from=_midnight(args.begin),
+        created_to=_midnight(args.end, days_later=1),
+        sizes=tuple(_size(size) for size in args.size),
         starred=args.starred,
         collection=args.collection,
         trashed=args.trash,
     )
+
+
+def _midnight(day: str | None, *, days_later: int = 0) -> datetime | None:
+    """The beginning of a day by this machine's clock; `days_later` ones, less a microsecond, its end."""
+    if day is None:
+        return None
+    try:
+        begin = datetime.strptime(day, "%Y-%m-%d") + timedelta(days=days_later)
+    except (ValueError, OverflowError) as error:
+        raise InvalidRequest(f'"{day[:20]}" is not a day.', "Write it as 2026-12-31.") from error
+    return (begin - timedelta(microseconds=1 if days_later else 0)).astimezone()
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise InvalidRequest(f'"{text[:20]}" is not a size.', "Write it as 256x512.")
+    return int(width), int(height)
 
 
 def _line(entry: Entry) -> str:

@@ -19,6 +19,15 @@ ID_LENGTH = _SEQUENCE_DIGITS + _RANDOM_DIGITS
 MAX_SEQUENCE = 32**_SEQUENCE_DIGITS - 1
 
 
+class NoSuchPicture(GalleryError):
+    """A missing, foreign or malformed id: one answer for all, so that it tells nothing about other people's."""
+
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("There is no such picture.", "It may have been deleted.")
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One picture of the gallery.
@@ -127,8 +136,8 @@ def picture_path(folder: Path, entry_id: str) -> Path:
 
 
 def no_such_picture() -> GalleryError:
-    """The one answer for missing, foreign and malformed ids, so that it tells nothing about other people's."""
-    return GalleryError("There is no such picture.", "It may have been deleted.")
+    """Return the one answer for missing, foreign and malformed ids."""
+    return NoSuchPicture()
 
 
 def when(microseconds: int) -> datetime:

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from PIL import Image
 
 from studio import atomic
 from studio.errors import GalleryError
-from studio.gallery import index, marks
+from studio.gallery import index, lineage, marks
 from studio.gallery.catalogue import Catalogue
 from studio.gallery.doctor import Report, examine
 from studio.gallery.entry import Entry, is_id, new_id, picture_path, sequence_of, shard, unique
@@ -74,16 +74,15 @@ class Gallery(Catalogue):
         self._lock = None if read_only else WriterLock(folder / "studio.lock")
         self.reserve = Reserve(folder / "reserve.bin", reserve_bytes)
         self._journal = marks.Journal(folder / "marks.jsonl")
-        try:
+        with ExitStack() as opening:
+            opening.callback(self.close)  # the lock, if anything goes wrong on the way
             if not read_only:
                 atomic.make_folder(folder / "pictures")
             self.index = index.Index(folder / "index.sqlite", read_only=read_only)
             if not read_only:
                 self._recover()
                 self.reserve.fill()
-        except BaseException:
-            self.close()
-            raise
+            opening.pop_all()
 
     def __enter__(self) -> Gallery:
         return self
@@ -127,6 +126,8 @@ class Gallery(Catalogue):
             GalleryError: The disk is full or cannot be written, or the gallery is read-only; nothing is left behind.
         """
         self._must_write()
+        with self.index.reading() as db:
+            run = lineage.run_behind(db, self.folder, request)
         with self._saving:
             sequence = self._next_sequence()
             recipe = Recipe(
@@ -137,7 +138,7 @@ class Gallery(Catalogue):
                 facts=shareable(facts),
                 job=job_id,
                 owner=owner_key(owner),
-                parents=parents_of(request, parents),
+                parents=parents_of(request, (*run, *parents)),
             )
             text = "" if request is None else a1111_parameters(request, seed, {**facts, "size": image.size})
             return self._store(image, recipe, parameters=text)
@@ -227,14 +228,12 @@ class Gallery(Catalogue):
         png = encode_png(image, texts_of(recipe, parameters))
         admit(self.folder, len(png))
         entry = describe(self.folder, recipe.id, recipe, image=image, png=png)
-        try:
+        with ExitStack() as saving:
+            saving.callback(_take_back, entry.path)  # a file without a row would come back as a ghost
             atomic.write_atomically(entry.path, png)
             with self.index.writing() as db:
                 index.insert(db, entry)
-        except BaseException:
-            with suppress(OSError):
-                entry.path.unlink(missing_ok=True)
-            raise
+            saving.pop_all()
         try:
             write_thumbnail(self.folder, entry.id, image)
         except GalleryError as error:
@@ -322,3 +321,8 @@ def texts_of(recipe: Recipe, parameters: str) -> dict[str, str]:
     """Return the text chunks of a picture's file."""
     texts = {TEXT_KEY: recipe.to_json(), XMP_KEY: xmp(recipe.settings), "Software": SOFTWARE}
     return {"parameters": parameters, **texts} if parameters else texts
+
+
+def _take_back(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from studio.errors import GalleryError, InvalidPicture, InvalidRequest
+from studio.errors import InvalidPicture, InvalidRequest
 from studio.gallery.archive import Limits, read_archive
 from studio.gallery.entry import Entry, is_id
 from studio.gallery.gallery import Gallery
@@ -27,6 +27,25 @@ from studio.requests import parse
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 UNREADABLE = "Settings could not be read."
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file.
+
+    Attributes:
+        name: The file's name, as the artist knows it.
+        entry: The picture, new or known; None when it was left out.
+        is_new: Whether it was not here before.
+        why: Why it was left out, or "".
+        notes: What was changed on the way in, and what of its settings could not be taken over.
+    """
+
+    name: str
+    entry: Entry | None = None
+    is_new: bool = False
+    why: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,33 +82,59 @@ def import_pictures(
         owner: Whose they become.
         models: The models here (id to checksum), to recognise another studio's by name or checksum.
         limits: Of a zip.
-        progress: Called with each file's name.
+        progress: Called with each file's name, once it is settled.
 
     Raises:
         ArchiveRefused: An unsafe or oversized zip; nothing was imported.
         InvalidRequest: The source does not exist or is no zip.
         GalleryError: The disk is full; what came before stays.
     """
-    entries: list[Entry] = []
-    known: list[str] = []
-    left_out: list[tuple[str, str]] = []
-    for name, data in _files(source, limits or Limits()):
+    done: list[Outcome] = []
+    for outcome in each_picture(gallery, source, owner=owner, models=models, limits=limits):
         if progress is not None:
-            progress(name)
+            progress(outcome.name)
+        done.append(outcome)
+    return Imported(
+        tuple(one.entry for one in done if one.entry and one.is_new),
+        tuple(one.entry.id for one in done if one.entry and not one.is_new),
+        tuple((one.name, one.why) for one in done if one.entry is None),
+    )
+
+
+def each_picture(
+    gallery: Gallery,
+    source: Path,
+    *,
+    owner: str,
+    name: str = "",
+    among: str | None = None,
+    models: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+) -> Iterator[Outcome]:
+    """Do what `import_pictures` does, and yield what became of each file once it is settled.
+
+    Args:
+        name: What to call a single file, where its path has another name.
+        among: Whose pictures count as known already; None: everybody's.
+    """
+    for file, data in _files(source, limits or Limits()):
+        label = name if name and source.suffix.lower() in PICTURE_SUFFIXES else file
         if data is None:
-            left_out.append((name, "It is damaged."))
+            yield Outcome(label, why="It is damaged.")
             continue
         try:
-            opened = open_picture(data, name=name)
+            opened = open_picture(data, name=label)
         except InvalidPicture as error:
-            left_out.append((name, error.message))
+            yield Outcome(label, why=error.message)
             continue
         origin = origin_of(data, models=models or {})
-        if (twin := _twin(gallery, origin.recipe.id, opened.image)) is not None:
-            known.append(twin)
+        if (twin := _twin(gallery, origin.recipe, opened.image, among)) is not None:
+            if twin.trashed:
+                gallery.restore([twin.id])
+            yield Outcome(label, gallery.get(twin.id), notes=origin.notes)
             continue
-        entries.append(gallery.adopt(opened.image, replace(origin.recipe, owner=owner_key(owner))))
-    return Imported(tuple(entries), tuple(known), tuple(left_out))
+        entry = gallery.adopt(opened.image, replace(origin.recipe, owner=owner_key(owner)))
+        yield Outcome(label, entry, is_new=True, notes=(*opened.notes, *origin.notes))
 
 
 def origin_of(data: bytes, *, models: Mapping[str, str]) -> Origin:
@@ -134,15 +179,13 @@ def _own_text(data: bytes) -> str:
     return recipe_in(packet[: metadata.LIMIT_CHUNK].decode("utf-8", "replace")) if isinstance(packet, bytes) else ""
 
 
-def _twin(gallery: Gallery, entry_id: str, image: Image.Image) -> str | None:
-    """The id of the same picture, when it is here already."""
-    if not is_id(entry_id):
-        return None
-    try:
-        entry = gallery.get(entry_id)
-    except GalleryError:
-        return None
-    return entry.id if entry.sha256 == picture_hash(image) else None
+def _twin(gallery: Gallery, recipe: Recipe, image: Image.Image, among: str | None) -> Entry | None:
+    """The same picture, when it is here already: of ours with the same id, of others' with the same settings."""
+    same = gallery.with_pixels(picture_hash(image), owner=among)
+    if is_id(recipe.id):
+        return next((entry for entry in same if entry.id == recipe.id), None)
+    told = (recipe.foreign, recipe.settings)
+    return next((entry for entry in same if (entry.recipe.foreign, entry.recipe.settings) == told), None)
 
 
 def _files(source: Path, limits: Limits) -> Iterator[tuple[str, bytes | None]]:

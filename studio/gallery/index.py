@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,18 +60,17 @@ class Index:
         self._lock = threading.RLock()
         self._closed = False
         self._writer: sqlite3.Connection | None = None
-        try:
-            if not read_only:
-                self._writer = self._open_writer()
-            with self.reading() as db:
-                if not schema.version_of(db):
-                    raise GalleryError("There is no gallery here yet.", "Make a picture first.")
-        except sqlite3.Error as error:
-            self.close()
-            raise damaged(error, path) from error
-        except BaseException:
-            self.close()
-            raise
+        with ExitStack() as opening:
+            opening.callback(self.close)  # the connections, if anything goes wrong on the way
+            try:
+                if not read_only:
+                    self._writer = self._open_writer()
+                with self.reading() as db:
+                    if not schema.version_of(db):
+                        raise GalleryError("There is no gallery here yet.", "Make a picture first.")
+            except sqlite3.Error as error:
+                raise damaged(error, path) from error
+            opening.pop_all()
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -85,13 +84,8 @@ class Index:
                 raise GalleryError("The gallery is open read-only.", "Close the other studio to change it.")
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
-                try:
+                with self._writer:  # commits, or rolls back whatever is raised
                     yield self._writer
-                    self._writer.execute("COMMIT")
-                except BaseException:
-                    if self._writer.in_transaction:
-                        self._writer.execute("ROLLBACK")
-                    raise
             except sqlite3.Error as error:
                 raise damaged(error, self.path) from error
 
@@ -131,7 +125,8 @@ class Index:
 
     def _open_writer(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5)
-        try:
+        with ExitStack() as opening:
+            opening.callback(db.close)
             schema.version_of(db)  # before anything that would change a file we must not touch
             self.path.chmod(0o600)
             db.execute("PRAGMA journal_mode = WAL")
@@ -139,9 +134,7 @@ class Index:
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA trusted_schema = OFF")
             schema.migrate(db, self.path.with_name("index-before-update.sqlite"))
-        except BaseException:
-            db.close()
-            raise
+            opening.pop_all()
         return db
 
     def _open_reader(self) -> sqlite3.Connection:

@@ -1,7 +1,8 @@
 """Where a picture comes from and what was made of it, across tabs.
 
 Links are by content: a request names the hash of its source, mask or reference, and the picture with those
-pixels is the parent. So lineage holds without anybody recording it, and survives a rebuilt index.
+pixels is the parent. So lineage holds without anybody recording it, and survives a rebuilt index. A fork names no
+picture but a run: its picture is looked up when the fork is saved, and stands in the recipe from then on.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from pathlib import Path
 
 from studio.gallery import index
 from studio.gallery.entry import Entry
-from studio.gallery.recipe import key_of
+from studio.gallery.recipe import Parent, key_of
+from studio.requests import Request
 
 MAX_NODES = 500
+_TELL_A_RUN = ("kind", "negative_prompt", "steps", "guidance_scale", "scheduler", "width", "height")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,21 @@ def tree(db: sqlite3.Connection, folder: Path, entry: Entry, *, owner: str | Non
                     waiting.append(relative)
     ordered = dict(sorted(found.items(), key=lambda item: item[1].sequence))
     return Tree(ordered, tuple(sorted(edges)))
+
+
+def run_behind(db: sqlite3.Connection, folder: Path, request: Request | None) -> tuple[Parent, ...]:
+    """Return the picture of the run that `request` goes on from: a fork names its run by the recipe."""
+    run = getattr(request, "parent", None)
+    if not isinstance(run, dict):
+        return ()
+    rows = db.execute(
+        "SELECT sequence FROM entries WHERE prompt = ? AND seed IS ? ORDER BY sequence DESC LIMIT 50",
+        (str(run.get("prompt", "")), run.get("seed") if isinstance(run.get("seed"), int) else None),
+    ).fetchall()
+    for entry in index.entries(db, folder, [row[0] for row in rows]):
+        if all(entry.recipe.settings.get(name) == run[name] for name in _TELL_A_RUN if name in run):
+            return (Parent("run", entry.id),)
+    return ()
 
 
 def _role(child: Entry, parent: Entry) -> str:

@@ -82,11 +82,17 @@ class Recipe:
 
     @property
     def single(self) -> Request:
-        """The request that makes this one picture of its batch again; raises as `request` does."""
+        """The request that makes this one picture of its batch again, its random words drawn; raises as `request`."""
         request = self.request
         if self.seed is None or "batch" not in type(request).model_fields:
             return request
-        return request.with_changes(seed=self.seed, batch=1)
+        alone: dict[str, Any] = {"seed": self.seed, "batch": 1}
+        if "variation_seed" in self.facts:
+            alone["variation_seed"] = self.facts["variation_seed"]
+        drawn = self.facts.get("drawn")
+        if isinstance(drawn, Mapping):
+            alone |= {name: drawn[name] for name in ("prompt", "negative_prompt") if isinstance(drawn.get(name), str)}
+        return request.with_changes(**alone)
 
     def to_json(self) -> str:
         """Return the recipe as ASCII JSON."""

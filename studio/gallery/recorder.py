@@ -15,18 +15,21 @@ def recorder(gallery: Gallery) -> Callable[[Job, Finished], Finished]:
     """Return the function that stores a finished job's pictures and fills in their ids (`jobs.Record`).
 
     When a picture of a batch cannot be saved, those before it stay and are announced, with a note that says why;
-    when none can, the GalleryError is raised and the job fails with it.
+    when none can, the GalleryError is raised and the job fails with it. A job that is made again after a crash finds
+    what it had saved before, and saves the rest.
     """
 
     def record(job: Job, finished: Finished) -> Finished:
-        records: list[str] = []
+        records = [entry.id for entry in gallery.made_by(job.id)] if job.attempt > 1 else []
         for place, image in enumerate(finished.images):
+            if place < len(records):
+                continue
             try:
                 entry = gallery.save(
                     image,
                     request=job.request,
                     seed=finished.seeds[place] if place < len(finished.seeds) else None,
-                    facts={**finished.facts, "seconds": round(finished.seconds, 3)},
+                    facts=finished.facts_of(place),
                     job_id=job.id,
                     owner=job.owner,
                 )

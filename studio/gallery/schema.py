@@ -7,6 +7,7 @@ version, so a killed migration leaves the old version whole; before the first on
 from __future__ import annotations
 
 import sqlite3
+from contextlib import ExitStack
 from pathlib import Path
 
 from studio.errors import GalleryError
@@ -113,14 +114,13 @@ def migrate(db: sqlite3.Connection, backup: Path, *, migrations: tuple[str, ...]
         back_up(db, backup)
     for step in range(version, len(migrations)):
         db.execute("BEGIN IMMEDIATE")
-        try:
+        with ExitStack() as changing:
+            changing.callback(db.execute, "ROLLBACK")
             for statement in statements(migrations[step]):
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {step + 1}")
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
+            changing.pop_all()
         db.execute("COMMIT")
 
 

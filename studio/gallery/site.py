@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import html
 import io
-from collections.abc import Iterable
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -16,7 +17,8 @@ from string import Template
 from PIL import Image
 
 from studio.gallery.entry import Entry
-from studio.gallery.export import Format, file_name, rendered, writing_zip
+from studio.gallery.export import Format, rendered_files, write_left_out, writing_zip
+from studio.provenance.marks import NO_MARKS, Marks
 
 THUMBNAIL_PIXELS = 480
 
@@ -30,7 +32,13 @@ _VIEW = Template(
 
 
 def export_site(
-    entries: Iterable[Entry], target: Path, *, title: str = "Gallery", format: Format = "webp", recipe: bool = True
+    entries: Iterable[Entry],
+    target: Path,
+    *,
+    title: str = "Gallery",
+    format: Format = "webp",
+    recipe: bool = True,
+    marks: Marks = NO_MARKS,
 ) -> int:
     """Write a self-contained static gallery (`index.html`, `pictures/`, `thumbnails/`) as a zip; return how many.
 
@@ -40,22 +48,42 @@ def export_site(
         title: The page's title, any text.
         format: Of the full-size pictures.
         recipe: Show prompts and settings, and keep them inside the pictures.
+        marks: Further marks of AI origin; see `export.rendered`.
 
     Raises:
         GalleryError: A picture is gone, or the target cannot be written; no file is left.
     """
-    chosen = list(entries)
     with writing_zip(target) as archive:
-        names = [file_name(number, entry, format) for number, entry in enumerate(chosen, start=1)]
-        for name, entry in zip(names, chosen, strict=True):
-            data = rendered(entry, format=format, recipe=recipe)
-            archive.writestr(f"pictures/{name}", data)
-            archive.writestr(f"thumbnails/{Path(name).stem}.webp", _thumbnail(data))
-        archive.writestr("index.html", page(chosen, names, title=title, recipe=recipe))
-    return len(chosen)
+        return sum(1 for _ in fill_site(archive, entries, title=title, format=format, recipe=recipe, marks=marks))
 
 
-def page(entries: list[Entry], names: list[str], *, title: str, recipe: bool) -> str:
+def fill_site(
+    archive: zipfile.ZipFile,
+    entries: Iterable[Entry],
+    *,
+    title: str,
+    format: Format = "webp",
+    recipe: bool = True,
+    marks: Marks = NO_MARKS,
+    left_out: list[str] | None = None,
+) -> Iterator[str]:
+    """Write the gallery into an open zip, its page last; yields each picture's name once it is written.
+
+    Args:
+        left_out: As for `export.fill_zip`.
+    """
+    names, written = [], []
+    for name, entry, data in rendered_files(entries, format=format, recipe=recipe, marks=marks, left_out=left_out):
+        archive.writestr(f"pictures/{name}", data)
+        archive.writestr(f"thumbnails/{Path(name).stem}.webp", _thumbnail(data))
+        names.append(name)
+        written.append(entry)
+        yield name
+    archive.writestr("index.html", page(written, names, title=title, recipe=recipe))
+    write_left_out(archive, left_out)
+
+
+def page(entries: Sequence[Entry], names: Sequence[str], *, title: str, recipe: bool) -> str:
     """Return the page's HTML."""
     tiles, views = [], []
     for place, (entry, name) in enumerate(zip(entries, names, strict=True)):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
 
 from studio.errors import InvalidRequest
+from studio.events import Event, Step
 from studio.inpaint import masks
 from studio.inpaint.composite import Untouched, composite, count_untouched, match_seam
 from studio.inpaint.geometry import (
@@ -28,6 +29,7 @@ from studio.pictures import LIMIT_MEGAPIXELS
 from studio.requests import Inpaint
 
 Array = np.ndarray[Any, Any]
+Painting = TypeVar("Painting")
 
 _PREVIEW_SIDE = 320
 
@@ -98,6 +100,21 @@ class Preview:
             patch = np.asarray(part.resize((self._box.width, self._box.height), Image.Resampling.BILINEAR))
             wholes.append(composite(self._whole, put(self._whole, patch, self._box), self._mask))
         return Image.fromarray(np.concatenate(wholes, axis=1))
+
+
+def shown_in_place(
+    canvas: Canvas, loop: Generator[Event, None, Painting], *, count: int
+) -> Generator[Event, None, Painting]:
+    """Yield the events of `loop` with the previews of its `count` pictures put in their place on the whole canvas."""
+    preview = Preview(canvas)
+    while True:
+        try:
+            event = next(loop)
+        except StopIteration as stop:
+            return stop.value
+        if isinstance(event, Step) and event.preview is not None:
+            event = replace(event, preview=preview.of(event.preview, count=count))
+        yield event
 
 
 def prepare(request: Inpaint, read_picture: Callable[[str], Image.Image]) -> Canvas:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
+from studio.engine.catalog import scan
 from studio.errors import InvalidRequest
 from studio.inpaint.headless import SAMPLING, Desk, Out, add_fields, add_output, given
-from studio.inpaint.methods import METHODS, find_method
+from studio.inpaint.methods import METHODS
+from studio.inpaint.standard import standard_settings
 from studio.requests import Inpaint, parse
 from studio.settings import Settings
 
@@ -48,14 +51,15 @@ def run(args: argparse.Namespace, settings: Settings, out: Out) -> int:
     else:
         values["extend"] = extension(args)
     parse({**values, "source": "0" * 64})  # complain about bad values before anything is loaded
-    needs_model = find_method(values.get("method", "diffusion")).needs_model
     batch = Batch(args.sources, args.out)
     masks = {source: _mask_for(source, args.mask) for source in batch.sources} if args.command == "inpaint" else {}
+    models = partial(scan, settings.checkpoint_folders)
+    own = standard_settings(values.get("method", "diffusion"), models, values.get("model", ""))
     desk = Desk(settings, args, out)
 
     def paint(source: Path, target: Path) -> None:
         files = {"source": desk.put(source), **({"mask": desk.put(masks[source])} if masks else {})}
-        desk.run(desk.complete({**values, **files}, needs_model=needs_model), target if args.out else None)
+        desk.run(parse({**own, **values, **files}), target if args.out else None)
 
     return batch.run(paint, desk.say)
 

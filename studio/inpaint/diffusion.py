@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator
-from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
-from studio.events import Event, Step
-from studio.inpaint.canvas import Canvas, Preview, filled
+from studio.errors import ModelError
+from studio.events import Event
+from studio.inpaint.canvas import Canvas, filled, shown_in_place
 from studio.inpaint.context import Context
 from studio.inpaint.geometry import working_size
 from studio.inpaint.methods import Painted
@@ -24,6 +24,8 @@ def run(
     """Method "diffusion": masked blending, or a dedicated inpainting U-Net where the model is one."""
     loaded = yield from context.engine.load(request.model)
     card = loaded.card
+    if card.architecture == "tokens":
+        raise ModelError(f"{card.name} draws tokens; it takes no noise away.", 'Use the method "tokens" with it.')
     side = request.size or round(math.sqrt(card.width * card.height))
     size = working_size(canvas.box.width, canvas.box.height, side=side, multiple=card.grid)
     crop, strength = canvas.crop(size)
@@ -39,16 +41,7 @@ def run(
         soft=request.soft,
         should_stop=should_stop,
     )
-    preview = Preview(canvas)
-    while True:
-        try:
-            event = next(loop)
-        except StopIteration as stop:
-            result = stop.value
-            break
-        if isinstance(event, Step) and event.preview is not None:
-            event = replace(event, preview=preview.of(event.preview, count=request.batch))
-        yield event
+    result = yield from shown_in_place(canvas, loop, count=request.batch)
     if result is None:
         return None
     pictures = tuple(np.asarray(picture.convert("RGB")) for picture in result.images)

@@ -6,11 +6,13 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from studio.atomic import write_atomically
 from studio.commands.progress import ProgressBar, event_as_json
 from studio.engine.catalog import scan
 from studio.events import Finished
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from studio.app import Headless
 
 Out = Callable[..., None]
-SAMPLING = ("negative_prompt", "model", "steps", "guidance_scale", "scheduler", "seed", "batch")
+SAMPLING = ("negative_prompt", "model", "steps", "guidance_scale", "scheduler", "seed", "batch", "temperature")
 
 
 def add_fields(parser: argparse.ArgumentParser, request: type[Request], names: Sequence[str]) -> None:
@@ -97,6 +99,18 @@ class Desk:
                     self._out(note)
                 for path, seed in zip(event.extras["files"], event.seeds, strict=True):
                     self._out(f"{path}  seed {seed}  {event.seconds:.1f} s")
+
+    def run_to_file(self, request: Request, target: Path) -> None:
+        """Run a request whose result is one file, and write that to `target`."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for event in self.studio.engine.run(request, lambda: False):
+            self._bar.show(event)
+            if isinstance(event, Finished):
+                write_atomically(target, Path(event.extras["file"]).read_bytes())
+                event = replace(event, extras={"files": [target]})
+                self.say(f"{target}  {event.seconds:.1f} s")
+            if self._json:
+                self._out(json.dumps(event_as_json(event)))
 
     def say(self, text: str) -> None:
         """Print a line for people; with --json there is none."""

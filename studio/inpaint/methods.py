@@ -1,23 +1,23 @@
-"""The ways to fill a masked part. A new one is a function and a line here; importing this loads no torch."""
+"""The ways to fill a masked part: a new one is a function and a line here. The page imports this: it loads nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, TypeAlias
-
-import cv2
-import numpy as np
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from studio.errors import UnknownName
-from studio.events import Event, Step
-from studio.inpaint.canvas import Canvas
-from studio.inpaint.context import Context
-from studio.inpaint.prefill import repair
+from studio.events import Event
 from studio.requests import Inpaint
 
-Array: TypeAlias = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    import numpy as np
+
+    from studio.inpaint.canvas import Canvas
+    from studio.inpaint.context import Context
+
 ShouldStop: TypeAlias = Callable[[], bool]
 
 
@@ -25,13 +25,13 @@ ShouldStop: TypeAlias = Callable[[], bool]
 class Painted:
     """What a method made of the part to work on: pictures (h, w, 3) uint8 of any size, one per seed."""
 
-    pictures: tuple[Array, ...]
+    pictures: tuple[np.ndarray[Any, Any], ...]
     seeds: tuple[int, ...]
     facts: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
-Run: TypeAlias = Callable[[Canvas, Inpaint, Context, ShouldStop], Generator[Event, None, Painted | None]]
+Run: TypeAlias = "Callable[[Canvas, Inpaint, Context, ShouldStop], Generator[Event, None, Painted | None]]"
 """A method yields Loading, Step and Decoding (Cancelled when stopped) and returns what it painted, or None."""
 
 
@@ -44,7 +44,8 @@ class Method:
         title: For people.
         help: What it is good for.
         function: "module:function" with the signature `Run`, imported when first used.
-        needs_model: Whether it runs a diffusion model (prompt, steps and seed count).
+        needs_model: Whether it runs a model (prompt, steps and seed count).
+        suits: Fields of Inpaint whose general default does not suit it, with values that do (see assets/docs).
     """
 
     name: str
@@ -52,12 +53,16 @@ class Method:
     help: str
     function: str
     needs_model: bool = False
+    suits: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self) -> Run:
         """Import and return the function."""
         module, function = self.function.split(":")
         return getattr(import_module(module), function)
 
+
+# What is filled from its very edge needs no wider hole and no seam hidden: both only take away what is known.
+_EXACTLY: Mapping[str, Any] = MappingProxyType({"grow": 0, "feather": 0})
 
 METHODS: tuple[Method, ...] = (
     Method(
@@ -67,12 +72,26 @@ METHODS: tuple[Method, ...] = (
         "studio.inpaint.diffusion:run",
         needs_model=True,
     ),
-    Method("telea", "Repair (Telea)", "dust, scratches, small marks; at once", "studio.inpaint.methods:telea"),
+    Method(
+        "tokens",
+        "Draw tokens anew",
+        "a VQGAN's prior draws the masked tokens; several candidates, fast",
+        "studio.inpaint.tokens:run",
+        needs_model=True,
+    ),
+    Method(
+        "telea",
+        "Repair",
+        "dust, scratches, small marks; at once",
+        "studio.inpaint.classical:telea",
+        suits=_EXACTLY,
+    ),
     Method(
         "navier_stokes",
-        "Repair (Navier-Stokes)",
+        "Repair, smooth",
         "the same, smoother across wide marks",
-        "studio.inpaint.methods:navier_stokes",
+        "studio.inpaint.classical:navier_stokes",
+        suits=_EXACTLY,
     ),
 )
 
@@ -83,29 +102,3 @@ def find_method(name: str) -> Method:
         if method.name == name:
             return method
     raise UnknownName("inpainting method", name, (m.name for m in METHODS), field="method")
-
-
-def telea(
-    canvas: Canvas, request: Inpaint, context: Context, should_stop: ShouldStop
-) -> Generator[Event, None, Painted]:
-    """Method "telea": see `prefill.repair`."""
-    return (yield from _repaired(canvas, request, cv2.INPAINT_TELEA))
-
-
-def navier_stokes(
-    canvas: Canvas, request: Inpaint, context: Context, should_stop: ShouldStop
-) -> Generator[Event, None, Painted]:
-    """Method "navier_stokes": see `prefill.repair`."""
-    return (yield from _repaired(canvas, request, cv2.INPAINT_NS))
-
-
-def _repaired(canvas: Canvas, request: Inpaint, method: int) -> Generator[Event, None, Painted]:
-    crop, strength = canvas.crop((canvas.box.width, canvas.box.height))
-    picture = repair(crop, strength > 0, method=method)
-    yield Step(1, 1)
-    notes: tuple[str, ...] = ()
-    if (strength > 0).all():
-        notes = ("Everything is masked, so there is nothing to repair it from: the picture stayed as it was.",)
-    if request.batch > 1:
-        notes = (*notes, "Repair makes the same picture for every seed: one was made.")
-    return Painted((picture,), (request.seed,), notes=notes)

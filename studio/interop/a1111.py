@@ -16,6 +16,7 @@ from typing import Any
 
 from studio import __version__
 from studio.requests import Request
+from studio.stylize.presets import StylePreset, apply_presets
 
 SCHEDULERS: dict[str, tuple[str, str]] = {
     "ddim": ("DDIM", ""),
@@ -27,6 +28,12 @@ SCHEDULERS: dict[str, tuple[str, str]] = {
     "unipc": ("UniPC", ""),
     "lcm": ("LCM", ""),
 }  # our name to A1111's (sampler, schedule type); a name that is not here is written as it is
+
+_AXES = {
+    "seed": "Seed", "steps": "Steps", "guidance_scale": "CFG Scale", "scheduler": "Sampler",
+    "search_replace": "Prompt S/R", "variation_seed": "Var. seed", "variation_strength": "Var. strength",
+    "model": "Checkpoint name", "styles": "Styles",
+}  # fmt: skip  # our fields to the names of its X/Y/Z plot
 
 _PAIR = re.compile(r'\s{0,9}(\w[\w \-/]{1,60}):\s{0,9}("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 _MIN_PAIRS = 3
@@ -49,7 +56,10 @@ def a1111_parameters(request: Request, seed: int | None, facts: Mapping[str, Any
     Args:
         request: Any request; only those that denoise have a text of this form.
         seed: The seed of this very picture.
-        facts: The run's facts; "checksum" (or "model_checksum") gives the model hash.
+        facts: The picture's facts; "checksum" (or "model_checksum") gives the model hash, "drawn" the words that
+            were drawn, "variation_seed" its own variation seed.
+
+    As there, the prompts are the ones the model was asked with: style presets around them, random words drawn.
     """
     values = request.model_dump()
     if "steps" not in values:
@@ -57,7 +67,8 @@ def a1111_parameters(request: Request, seed: int | None, facts: Mapping[str, Any
     sampler, schedule = SCHEDULERS.get(values["scheduler"], (values["scheduler"], ""))
     checksum = str(facts.get("checksum") or facts.get("model_checksum") or "").removeprefix("sha256:")
     model = str(facts.get("model") or values["model"])
-    size = facts.get("size") or [values.get("width"), values.get("height")]
+    own_size = [values.get("width"), values.get("height")]
+    size = own_size if "grid" in facts else facts.get("size") or own_size  # a grid's picture: the size of its cells
     pairs: dict[str, Any] = {
         "Steps": values["steps"],
         "Sampler": sampler,
@@ -67,12 +78,44 @@ def a1111_parameters(request: Request, seed: int | None, facts: Mapping[str, Any
         "Size": f"{size[0]}x{size[1]}" if all(isinstance(side, int) for side in size) else None,
         "Model hash": checksum[:10] or None,
         "Model": model or None,
+        **_variation(values, facts),
         "Denoising strength": f"{values['strength']:g}" if "strength" in values else None,
+        **_script(facts),
         "Version": f"Tessera Studio {__version__}",
     }
     line = ", ".join(f"{key}: {quote(str(value))}" for key, value in pairs.items() if value is not None)
-    negative = f"\n{_NEGATIVE} {values['negative_prompt']}" if values["negative_prompt"] else ""
-    return f"{values['prompt']}{negative}\n{line}".strip()
+    prompt, negative_prompt = _asked(values, facts)
+    negative = f"\n{_NEGATIVE} {negative_prompt}" if negative_prompt else ""
+    return f"{prompt}{negative}\n{line}".strip()
+
+
+def _asked(values: Mapping[str, Any], facts: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the prompts the model was asked with."""
+    drawn = facts.get("drawn")
+    own = {**values, **(drawn if isinstance(drawn, Mapping) else {})}
+    styles = [StylePreset(**style) for style in values.get("styles", ())]
+    return apply_presets(styles, own["prompt"], own["negative_prompt"])
+
+
+def _variation(values: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    strength = values.get("variation_strength", 0)
+    if not strength:
+        return {}
+    seed = facts.get("variation_seed", values["variation_seed"])
+    return {"Variation seed": seed, "Variation seed strength": f"{strength:g}"}
+
+
+def _script(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what its X/Y/Z plot writes into the picture of a grid."""
+    grid = facts.get("grid")
+    axes = grid.get("axes") if isinstance(grid, Mapping) else None
+    if not axes:
+        return {}
+    found: dict[str, Any] = {"Script": "X/Y/Z plot"}
+    for letter, axis in zip("XYZ", axes, strict=False):
+        found[f"{letter} Type"] = _AXES.get(axis["field"], axis["title"])
+        found[f"{letter} Values"] = ", ".join(axis["values"])
+    return found
 
 
 def parse_parameters(text: str) -> Infotext:

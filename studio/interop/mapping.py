@@ -22,8 +22,7 @@ _NAMES = {
     "uni_pc": "unipc",
     "k_lms": "euler",
 }  # other studios' sampler names, lower case, to ours
-_LORA = re.compile(r"<(lora|lyco|hypernet):([^<>:]{1,200})(?::[^<>]{0,40})?>")
-_WEIGHT = re.compile(r"\([^()]{1,200}:\d(?:\.\d+)?\)")
+_UNUSED = re.compile(r"<(lyco|hypernet):([^<>:]{1,200})(?::[^<>]{0,40})?>")  # LoRAs stay: we read them alike
 
 
 def to_request(foreign: Foreign, *, models: Mapping[str, str] | None = None) -> tuple[dict[str, Any], list[str]]:
@@ -46,7 +45,12 @@ def to_request(foreign: Foreign, *, models: Mapping[str, str] | None = None) -> 
     for theirs, ours in {"steps": "steps", "cfg_scale": "guidance_scale", "width": "width", "height": "height"}.items():
         if theirs in foreign.numbers:
             values[ours] = _within(ours, foreign.numbers[theirs], unmapped)
-    values |= _seed(foreign, unmapped) | _scheduler(foreign, unmapped) | _model(foreign, models or {}, unmapped)
+    values |= (
+        _variation(foreign, unmapped)
+        | _seed(foreign, unmapped)
+        | _scheduler(foreign, unmapped)
+        | _model(foreign, models or {}, unmapped)
+    )
     if foreign.numbers.get("strength", 1) != 1:
         unmapped.append(f"Denoising strength {foreign.numbers['strength']:g}: it was made from another picture.")
     unmapped += [f"{name}: {text}" for name, text in foreign.extras.items() if name and name.lower() != "version"]
@@ -54,11 +58,9 @@ def to_request(foreign: Foreign, *, models: Mapping[str, str] | None = None) -> 
 
 
 def _prompt(text: str, title: str, unmapped: list[str]) -> str:
-    for kind, name in _LORA.findall(text):
+    for kind, name in _UNUSED.findall(text):
         unmapped.append(f"{kind.capitalize()} {name}: not used here.")
-    text = re.sub(r"[ \t]+", " ", _LORA.sub("", text)).strip()
-    if _WEIGHT.search(text):
-        unmapped.append(f"{title}: weights such as {_WEIGHT.findall(text)[0][:60]} may have no effect here.")
+    text = re.sub(r"[ \t]+", " ", _UNUSED.sub("", text)).strip()
     if len(text) > MAX_PROMPT:
         unmapped.append(f"{title}: only the first {MAX_PROMPT:,} of {len(text):,} characters were taken.")
     return text[:MAX_PROMPT].strip()
@@ -85,6 +87,17 @@ def _seed(foreign: Foreign, unmapped: list[str]) -> dict[str, Any]:
         unmapped.append(f"Seed {seed:.0f} is not between 0 and {MAX_SEED}: a new one is drawn.")
         return {}
     return {"seed": int(seed)}
+
+
+def _variation(foreign: Foreign, unmapped: list[str]) -> dict[str, Any]:
+    """Theirs goes from noise to noise column by column, ours picture by picture: near, not the same."""
+    seed, strength = (foreign.numbers.get(f"variation_{name}", 0) for name in ("seed", "strength"))
+    if not strength:
+        return {}
+    if seed != int(seed) or not (0 <= seed <= MAX_SEED and 0 <= strength <= 1):
+        unmapped.append(f"Variation seed {seed:.0f} at {strength:g}: out of range, left out.")
+        return {}
+    return {"variation_seed": int(seed), "variation_strength": strength}
 
 
 def _scheduler(foreign: Foreign, unmapped: list[str]) -> dict[str, Any]:

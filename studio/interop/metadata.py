@@ -57,7 +57,8 @@ class Foreign:
         prompt, negative_prompt: Cleaned, as written there.
         sampler: The sampler's name there; `schedule` its noise schedule ("Karras"), or "".
         model: The checkpoint's name there; `model_hash` the start of a checksum, or "".
-        numbers: Of "steps", "cfg_scale", "seed", "width", "height", "strength" those that were found.
+        numbers: Of "steps", "cfg_scale", "seed", "width", "height", "strength", "variation_seed" and
+            "variation_strength" those that were found.
         extras: Every other setting as text, at most 60.
     """
 
@@ -119,7 +120,14 @@ def _a1111(texts: Mapping[str, str]) -> Foreign | None:
     if size := re.fullmatch(r"(\d{1,5})x(\d{1,5})", pairs.pop("Size", "")):
         numbers = {"width": int(size[1]), "height": int(size[2])}
     sampler, schedule = pairs.pop("Sampler", ""), pairs.pop("Schedule type", "")
-    renamed = {"Steps": "steps", "CFG scale": "cfg_scale", "Seed": "seed", "Denoising strength": "strength"}
+    renamed = {
+        "Steps": "steps",
+        "CFG scale": "cfg_scale",
+        "Seed": "seed",
+        "Denoising strength": "strength",
+        "Variation seed": "variation_seed",
+        "Variation seed strength": "variation_strength",
+    }
     for there, here in renamed.items():
         if (number := _number(pairs.get(there))) is not None:
             numbers[here] = number
@@ -186,6 +194,8 @@ def _comfyui(texts: Mapping[str, str]) -> Foreign | None:
         for side in ("width", "height"):
             if (number := _number(sizes[0][side])) is not None:
                 found.numbers.setdefault(side, number)
+        for node in [name for name in found.extras if name.startswith("Empty") and "Latent" in name]:
+            del found.extras[node]  # it says the size, which was taken over
     return found
 
 

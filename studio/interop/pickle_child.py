@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 MAX_SECONDS = 600
-ROOTS = ("state_dict", "model", "ema", "")
+ROOTS = ("state_dict", "model", "ema", "params_ema", "params", "string_to_param", "")
 STUBS = (
     "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
     "pytorch_lightning.callbacks.early_stopping.EarlyStopping",

@@ -1,4 +1,4 @@
-"""Secrets people type: generated passphrases, constant-time checks, and a wait that grows with wrong tries."""
+"""Secrets that let people in: generated passphrases, constant-time checks, and a wait that grows with wrong tries."""
 
 from __future__ import annotations
 
@@ -24,18 +24,21 @@ def generate_passphrase() -> str:
 
 
 class Lock:
-    """Checks one secret, and makes everybody wait longer after each wrong try beyond the first five.
+    """Checks one secret. A secret that people type gets a wait after five wrong tries, longer with each further one.
 
     The wait is shared by all callers: behind a tunnel every visitor has the same address, and an address in a
     header is whatever the visitor says it is. Who already has a cookie does not pass here and is not held up.
 
     Args:
         secret: What must be given.
+        typed: People type it: case and outer blanks do not count, and wrong tries make everybody wait. A token of
+            128 bits or more is never typed and cannot be guessed; a wait would only let others lock the owner out.
         clock: Seconds, monotonic; stands in for time in tests.
     """
 
-    def __init__(self, secret: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._secret, self._clock = secret.strip().casefold().encode(), clock
+    def __init__(self, secret: str, *, typed: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
+        self._typed, self._clock = typed, clock
+        self._secret = self._plain(secret)
         self._wrong, self._open_at = 0, 0.0
         self._guard = threading.Lock()
 
@@ -48,10 +51,13 @@ class Lock:
         with self._guard:
             if self.wait_seconds() > 0:
                 return False
-            if hmac.compare_digest(given.strip().casefold().encode("utf-8", "replace"), self._secret):
+            if hmac.compare_digest(self._plain(given), self._secret):
                 self._wrong = 0
                 return True
-            self._wrong += 1
+            self._wrong += self._typed
             if self._wrong >= FREE_TRIES:
                 self._open_at = self._clock() + min(_LONGEST_WAIT_SECONDS, 2.0 ** (self._wrong - FREE_TRIES + 1))
             return False
+
+    def _plain(self, text: str) -> bytes:
+        return (text.strip().casefold() if self._typed else text).encode("utf-8", "replace")

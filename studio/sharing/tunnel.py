@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 
 from studio.errors import StudioError
 
 GIVE_UP_SECONDS = 5.0
-_ADVICE = "The studio is up on this machine. For the local network, start it with --listen."
 
 Connect = Callable[[str, int, str, None, None], str]
 
@@ -35,21 +37,35 @@ def open_tunnel(port: int, *, connect: Connect | None = None, give_up_seconds: f
 
         connect = setup_tunnel
     answer: list[str | BaseException] = []
+    given_up = threading.Event()
 
     def attempt() -> None:
         try:
             answer.append(connect("127.0.0.1", port, secrets.token_urlsafe(32), None, None))
         except (RuntimeError, OSError, ValueError, Warning) as error:
             answer.append(error)
+        if given_up.is_set():
+            close_tunnel(port)  # it came up after all: nobody was told, so nobody shall come through
 
     thread = threading.Thread(target=attempt, name="tunnel", daemon=True)
     thread.start()
     thread.join(give_up_seconds)
     if not answer:
-        raise NoTunnel(f"No public link: the relay did not answer within {give_up_seconds:g} s.", _ADVICE)
+        given_up.set()
+        raise NoTunnel(f"No public link: the relay did not answer within {give_up_seconds:g} s.")
     if isinstance(answer[0], BaseException):
-        raise NoTunnel(f"No public link: {_reason(answer[0])}.", _ADVICE) from answer[0]
+        raise NoTunnel(f"No public link: {_reason(answer[0])}.") from answer[0]
     return answer[0]
+
+
+def close_tunnel(port: int) -> None:
+    """End the tunnel to `port`, if there is one."""
+    from gradio.tunneling import CURRENT_TUNNELS
+
+    for tunnel in [it for it in CURRENT_TUNNELS if it.local_port == port]:
+        with redirect_stdout(StringIO()):  # it would print its own farewell
+            tunnel.kill()
+        CURRENT_TUNNELS.remove(tunnel)
 
 
 def _reason(error: BaseException) -> str:
@@ -57,6 +73,7 @@ def _reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    text = re.sub(r"^\[Errno -?\d+\] ", "", text)
     return f"the relay cannot be reached ({text[:120].rstrip('.')})"
 
 

@@ -13,8 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from studio.errors import SettingsError
+from studio.sharing.gate import Refused
 
-_MOST_GUESTS = 500
+MOST_GUESTS = 500
+_GONE_SECONDS = 3600.0  # a guest not seen for so long makes room for a new one
+_GUEST = "guest-"
 
 
 def owner_token(folder: Path) -> str:
@@ -42,7 +45,7 @@ def owner_token(folder: Path) -> str:
 
 
 class Owner:
-    """The one visitor of the owner's page; the cookie is derived from the token."""
+    """The one visitor of the owner's page; the cookie is derived from the token and does not tell it."""
 
     def __init__(self, token: str) -> None:
         self._cookie = hmac.new(token.encode(), b"tessera owner cookie", hashlib.sha256).hexdigest()
@@ -58,12 +61,17 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """A guest as the owner sees one; times are seconds since the epoch."""
+    """A guest as the owner sees one: the `number`th who came; times are seconds since the epoch."""
 
     id: str
-    name: str
+    number: int
     since: float
     last_seen: float
+
+
+def is_guest(session: str) -> bool:
+    """Tell whether a session is a guest's; the owner's are hexadecimal digits alone."""
+    return session.startswith(_GUEST)
 
 
 class Guests:
@@ -71,22 +79,47 @@ class Guests:
 
     Args:
         lasts_seconds: After this the share is over by itself.
+        most: Guests at a time.
         clock: Seconds since the epoch; stands in for time in tests.
     """
 
-    def __init__(self, *, lasts_seconds: float, clock: Callable[[], float] = time.time) -> None:
-        self._key, self._clock = secrets.token_bytes(32), clock
+    def __init__(
+        self, *, lasts_seconds: float, most: int = MOST_GUESTS, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._key, self._clock, self._most = secrets.token_bytes(32), clock, most
+        self.name = secrets.token_hex(4)  # of the share, for its cookie: two on one host keep apart
         self.ends_at = clock() + lasts_seconds
         self._guests: dict[str, Guest] = {}
+        self._admitted = 0
         self._guard = threading.Lock()
 
+    @property
+    def now(self) -> float:
+        """The time that guests' times are compared with."""
+        return self._clock()
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the share goes on; 0 when it is over."""
+        return max(0.0, self.ends_at - self._clock())
+
     def admit(self) -> str:
-        """Return the cookie of a new guest: 128 random bits and their signature."""
-        guest_id, now = secrets.token_hex(16), self._clock()
+        """Return the cookie of a new guest: 128 random bits and their signature.
+
+        Raises:
+            Refused: "over" when the share has ended, "full" when there are too many guests.
+        """
+        guest_id, now = _GUEST + secrets.token_hex(16), self._clock()
         with self._guard:
-            if len(self._guests) >= _MOST_GUESTS:
-                del self._guests[min(self._guests.values(), key=lambda guest: guest.last_seen).id]
-            self._guests[guest_id] = Guest(guest_id, f"Guest {len(self._guests) + 1}", now, now)
+            if now >= self.ends_at:
+                raise Refused("over")
+            if len(self._guests) >= self._most:
+                stalest = min(self._guests.values(), key=lambda guest: guest.last_seen)
+                if now - stalest.last_seen < _GONE_SECONDS:
+                    raise Refused("full")
+                del self._guests[stalest.id]
+            self._admitted += 1
+            self._guests[guest_id] = Guest(guest_id, self._admitted, now, now)
         return f"{guest_id}.{self._sign(guest_id)}"
 
     def identity(self, cookie: str) -> str | None:

@@ -10,7 +10,7 @@ from studio.errors import InvalidRequest, UnknownName
 from studio.inpaint.headless import SAMPLING, Desk, Out, add_fields, add_output, given
 from studio.requests import Stylize, parse
 from studio.settings import Settings
-from studio.stylize.methods import ALL, METHODS, find_method
+from studio.stylize.methods import ALL, METHODS, find_method, suggested
 from studio.stylize.presets import SHIPPED, StylePreset, apply_presets, find_preset, load_presets
 
 _FIELDS = (*SAMPLING, "strength", "structure", "keep_colours", "size")
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace, settings: Settings, out: Out) -> int:
 
     styles = read_styles(args.style, settings)
     prompt, negative = apply_presets(styles.presets, args.prompt, args.negative_prompt or "")
-    methods = args.method or (["tokens"] if styles.pictures else ["diffusion"])
+    methods = args.method or list(suggested(pictures=bool(styles.pictures)))
     values = {"kind": "stylize", "methods": methods, "prompt": prompt, **given(args, _FIELDS)}
     values |= {"negative_prompt": negative, "reference_weights": args.weight or ()}
     parse({**values, "content": "0" * 64})  # complain about bad values before anything is loaded

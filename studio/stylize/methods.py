@@ -7,10 +7,12 @@ from importlib import import_module
 from typing import Literal
 
 from studio.errors import UnknownName
+from studio.requests import Stylize
 from studio.stylize.task import Run
 
 Need = Literal["reference", "words"]
 ALL = "all"
+_TOKENS = "studio.stylize.tokens"
 _FINE = 768  # pixels: smaller pictures are enlarged, so that tokens are small beside what they show
 
 
@@ -27,6 +29,8 @@ class Method:
         size: Longer side it works at unless asked otherwise, enlarging where need be; 0: the content's own, never
             enlarged; None: the model's.
         has_chance: Whether another seed gives another picture.
+        takes_palette: Whether a palette of codes will do in place of a reference picture.
+        keeps_structure: Whether it keeps the content's shapes itself, so that `finish` must not draw them in again.
     """
 
     name: str
@@ -36,6 +40,14 @@ class Method:
     needs: Need = "reference"
     size: int | None = 0
     has_chance: bool = False
+    takes_palette: bool = False
+    keeps_structure: bool = False
+
+    def can_use(self, request: Stylize) -> bool:
+        """Whether `request` has the style this method takes: pictures, a palette or words."""
+        if self.needs == "words":
+            return bool(request.prompt)
+        return bool(request.references or (self.takes_palette and request.palette))
 
     def load(self) -> Run:
         """Import and return the function."""
@@ -46,15 +58,35 @@ class Method:
 METHODS: tuple[Method, ...] = (
     Method("colour", "Colour", "its colours, gently", "studio.stylize.colour:run_statistics"),
     Method("colour_transport", "Colour, fully", "its whole range of colours", "studio.stylize.colour:run_transport"),
+    Method(
+        "strokes",
+        "Strokes",
+        "painted with pieces of it",
+        "studio.stylize.patches:run",
+        size=512,
+        keeps_structure=True,
+    ),
     Method("adain", "Texture, light", "its contrasts and grain", "studio.stylize.features:run_adain", size=_FINE),
     Method(
         "wct", "Texture, strong", "its grain and how colours go together", "studio.stylize.features:run_wct", size=_FINE
     ),
-    Method("tokens", "Mosaic", "redrawn with its tokens", "studio.stylize.tokens:run_transport", size=_FINE),
+    Method("tokens", "Mosaic", "redrawn with its tokens", f"{_TOKENS}:run_transport", size=_FINE, takes_palette=True),
     Method(
-        "tokens_nearest", "Mosaic, nearest", "each token its nearest", "studio.stylize.tokens:run_nearest", size=_FINE
+        "tokens_nearest",
+        "Mosaic, nearest",
+        "each token its nearest",
+        f"{_TOKENS}:run_nearest",
+        size=_FINE,
+        takes_palette=True,
     ),
-    Method("tokens_histogram", "Mosaic, by light", "dark to dark", "studio.stylize.tokens:run_histogram", size=_FINE),
+    Method(
+        "tokens_histogram",
+        "Mosaic, by light",
+        "dark to dark",
+        f"{_TOKENS}:run_histogram",
+        size=_FINE,
+        takes_palette=True,
+    ),
     Method(
         "diffusion",
         "Repaint with words",
@@ -63,6 +95,7 @@ METHODS: tuple[Method, ...] = (
         needs="words",
         size=None,
         has_chance=True,
+        keeps_structure=True,
     ),
     Method(
         "reference",
@@ -71,6 +104,7 @@ METHODS: tuple[Method, ...] = (
         "studio.stylize.reference:run",
         size=None,
         has_chance=True,
+        keeps_structure=True,
     ),
 )
 
@@ -81,3 +115,10 @@ def find_method(name: str) -> Method:
         if method.name == name:
             return method
     raise UnknownName("style-transfer method", name, (*(m.name for m in METHODS), ALL), field="methods")
+
+
+def suggested(*, pictures: bool, palette: bool = False) -> tuple[str, ...]:
+    """Return the methods that suit what there is of a style: pictures, a palette, or else words."""
+    if pictures:
+        return ("strokes",)
+    return ("tokens",) if palette else ("diffusion",)

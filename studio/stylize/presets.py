@@ -14,11 +14,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from studio.atomic import write_atomically
 from studio.errors import InvalidRequest, UnknownName
 from studio.requests import MAX_PROMPT, clean_text
 from studio.settings import ROOT
 
 PLACE = "{prompt}"
+IMPORTED = "imported.json"
 SHIPPED = ROOT / "assets" / "styles"
 _MAX_BYTES = 8 * 2**20
 _MAX_PRESETS = 5000
@@ -102,6 +104,20 @@ def parse_presets(data: bytes, *, name: str) -> list[StylePreset]:
     if not presets:
         raise InvalidRequest(f'"{name}" holds no styles.', "Each needs a name and a prompt.")
     return presets
+
+
+def keep_presets(presets: Iterable[StylePreset], folder: Path) -> None:
+    """Add `presets` to those imported before, in `folder`; a name that is there already gets the new words.
+
+    Raises:
+        InvalidRequest: What was imported before is damaged.
+        StudioError: The disk is full or cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / IMPORTED
+    before = read_presets(path) if path.exists() else []
+    merged = {preset.name: preset for preset in [*before, *presets]}
+    write_atomically(path, as_json(merged.values()).encode())
 
 
 def as_json(presets: Iterable[StylePreset]) -> str:

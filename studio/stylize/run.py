@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from studio.stylize.sheet import contact_sheet
 from studio.stylize.task import Outcome, ShouldStop, Task
 
 _MAX_WORKING_SIDE = 2048
+_PREVIEW_SIDE = 128  # pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,8 @@ def run_stylize(request: Stylize, context: Context, should_stop: ShouldStop) -> 
 
 
 def usable_methods(request: Stylize) -> list[Method]:
-    """Return the methods for which the request has a style: pictures, words, or both."""
-    given = {"reference": bool(request.references), "words": bool(request.prompt)}
-    return [method for method in METHODS if given[method.needs]]
+    """Return the methods for which the request has a style: pictures, a palette, words."""
+    return [method for method in METHODS if method.can_use(request)]
 
 
 def _stoppable(stage: Generator[Event, None, Outcome | None]) -> Generator[Event, None, Outcome | None]:
@@ -89,13 +89,13 @@ def _check(request: Stylize) -> list[Method]:
     if not methods:
         raise InvalidRequest("There is no style yet: choose a style picture, or write style words.", field="references")
     for method in methods:
-        if method.needs == "reference" and not request.references:
+        if method.needs == "reference" and not method.can_use(request):
             raise InvalidRequest(
                 f'"{method.title}" takes its style from a picture, and there is none.',
                 "Choose a style picture.",
                 field="references",
             )
-        if method.needs == "words" and not request.prompt:
+        if method.needs == "words" and not method.can_use(request):
             raise InvalidRequest(
                 f'"{method.title}" takes its style from words, and there are none.',
                 "Write what it should look like, or pick a style.",
@@ -126,12 +126,13 @@ def _chain(
     current: tuple[Image.Image, ...] = (pictures.content,)
     facts: dict[str, Any] = {}
     notes: list[str] = []
+    began = time.perf_counter()
     for place, method in enumerate(methods):
         made: list[Image.Image] = []
         for index, content in enumerate(current):
             task = _task(request, method, pictures, content, seeds if len(current) == 1 else seeds[index : index + 1])
             part = place * len(current) + index, len(methods) * len(current)
-            outcome = yield from _staged(method.load()(task, context, should_stop), *part)
+            outcome = yield from _staged(method.load()(task, context, should_stop), *part, began=began)
             if outcome is None:
                 return None
             made += outcome.pictures
@@ -139,7 +140,8 @@ def _chain(
             notes += [note for note in outcome.notes if note not in notes]
         current = tuple(made)
     source = np.asarray(pictures.source)
-    structure, keeps = request.structure, request.keep_colours
+    structure = 0.0 if methods[-1].keeps_structure else request.structure
+    keeps = request.keep_colours
     finished = tuple(
         Image.fromarray(finish(np.asarray(p), source, structure=structure, keeps_colours=keeps)) for p in current
     )
@@ -147,16 +149,32 @@ def _chain(
 
 
 def _staged(
-    stage: Generator[Event, None, Outcome | None], part: int, parts: int
+    stage: Generator[Event, None, Outcome | None], part: int, parts: int, *, began: float
 ) -> Generator[Event, None, Outcome | None]:
-    """Pass a stage's events on, its steps counted as part `part` of `parts`."""
+    """Pass a stage's events on, its steps counted as part `part` of `parts` since `began`, their previews small."""
     while True:
         try:
             event = next(stage)
         except StopIteration as stop:
             return stop.value
         if isinstance(event, Step):
-            event = replace(event, index=event.index + part * event.total, total=event.total * parts)
+            seconds = event.seconds if parts == 1 else time.perf_counter() - began
+            index, total = event.index + part * event.total, event.total * parts
+            event = Step(index, total, _small(event.preview), seconds)
+        yield event
+
+
+def _tried(
+    stage: Generator[Event, None, Outcome | None], number: int, count: int, *, began: float
+) -> Generator[Event, None, Outcome | None]:
+    """Pass a method's events on as step `number` of `count`: one for each method tried."""
+    while True:
+        try:
+            event = next(stage)
+        except StopIteration as stop:
+            return stop.value
+        if isinstance(event, Step):
+            event = Step(number, count, event.preview, time.perf_counter() - began)
         yield event
 
 
@@ -172,7 +190,8 @@ def _try_all(
     for place, method in enumerate(methods):
         try:
             alone = request.model_copy(update={"methods": (method.name,), "batch": 1})
-            outcome = yield from _staged(_chain(alone, [method], pictures, context, should_stop), place, len(methods))
+            stage = _chain(alone, [method], pictures, context, should_stop)
+            outcome = yield from _tried(stage, place + 1, len(methods), began=began)
         except StudioError as error:
             notes.append(f"{method.title}: {error.message}")
             continue
@@ -212,6 +231,14 @@ def _fitted(picture: Image.Image, side: int, *, enlarge: bool) -> Image.Image:
         return picture
     size = max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)
     return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def _small(preview: Image.Image | None) -> Image.Image | None:
+    """Return a preview no larger than latents are: it travels to the page with every step."""
+    if preview is not None and max(preview.size) > _PREVIEW_SIDE:
+        preview = preview.copy()
+        preview.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
+    return preview
 
 
 def _opaque(picture: Image.Image) -> Image.Image:

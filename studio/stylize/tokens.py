@@ -11,13 +11,35 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from PIL import Image
+from pydantic import ValidationError
 
 from studio.codebook.atlas import open_atlas
 from studio.codebook.palettes import Method, Palette, transfer
 from studio.codebook.vqgan import Vqgan
+from studio.errors import InvalidRequest
 from studio.events import Decoding, Loading, Step
 from studio.inpaint.context import Context
+from studio.requests import Stylize
 from studio.stylize.task import Outcome, ShouldStop, Stage, Task
+
+
+def given_palette(vqgan: Vqgan, request: Stylize) -> Palette:
+    """Return the request's own palette.
+
+    Raises:
+        InvalidRequest: It is not a palette, or of another codebook.
+    """
+    try:
+        palette = Palette.model_validate(request.palette)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        raise InvalidRequest(
+            f"That is not a palette: {'.'.join(map(str, problem['loc']))} {problem['msg'].lower()}.",
+            "Send it from the Codebook tab again.",
+            field="palette",
+        ) from error
+    palette.check(vqgan.checksum, vqgan.codebook_size)
+    return palette
 
 
 def palette_of(vqgan: Vqgan, references: Sequence[Image.Image], weights: Sequence[float]) -> Palette:
@@ -55,7 +77,8 @@ def _run(task: Task, context: Context, should_stop: ShouldStop, *, method: Metho
     yield Loading("the colours of the codes")
     space = open_atlas(vqgan, context.cache_dir).space(vqgan.vectors)
     began = time.perf_counter()
-    palette = palette_of(vqgan, task.references, task.weights)
+    request = task.request
+    palette = given_palette(vqgan, request) if request.palette else palette_of(vqgan, task.references, task.weights)
     yield Step(1, 3, seconds=time.perf_counter() - began)
     if should_stop():
         return None
@@ -63,7 +86,7 @@ def _run(task: Task, context: Context, should_stop: ShouldStop, *, method: Metho
     yield Step(2, 3, seconds=time.perf_counter() - began)
     if should_stop():
         return None
-    codes = transfer(tokens.codes, palette, space, method=method, strength=task.request.strength)
+    codes = transfer(tokens.codes, palette, space, method=method, strength=request.strength)
     yield Decoding()
     picture = vqgan.decode(tokens.with_codes(codes))
     yield Step(3, 3, preview=picture, seconds=time.perf_counter() - began)

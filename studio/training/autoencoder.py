@@ -69,12 +69,12 @@ class AutoencoderTask:
         if config.fast_norms and self.device.type == "cpu" and can_compile():
             accelerate_norms(self.model)
         self.model.quantize.requires_grad_(False)
-        if config.freeze_codes:
+        if config.freeze_codes or config.freeze_encoder:
             self.model.encoder.requires_grad_(False)
             self.model.quant_conv.requires_grad_(False)
         size = self.model.config.num_vq_embeddings
         self.codebook = Codebook(
-            size, self.model.config.vq_embed_dim, decay=config.codebook_decay, accelerator=accelerator
+            size, self.model.quantize.vq_embed_dim, decay=config.codebook_decay, accelerator=accelerator
         ).to(self.device)
         if config.init and not config.refresh_codes:
             self._adopt_codes()

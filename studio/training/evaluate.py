@@ -14,9 +14,9 @@ from diffusers import VQModel
 from torch import Tensor
 
 from studio.errors import StudioError
-from studio.training.augment import plain
-from studio.training.captions import canonical
-from studio.training.colours import COLOURS, dominant_colours
+from studio.training.augment import heldout_pairs, plain
+from studio.training.captions import STYLE_PHRASES, canonical, with_article
+from studio.training.colours import COLOURS, HUES_DEGREES, colour_of, dominant_colours
 from studio.training.grids import to_uint8
 from studio.training.metrics import LinearProbe, frechet_distance, nearest, psnr, ssim
 from studio.training.pack import Pack
@@ -87,15 +87,29 @@ def reconstruct(vqvae: VQModel, pictures: Tensor) -> tuple[Tensor, Tensor]:
 class PictureJudge:
     """Says what a made picture shows, from EfficientNet features and probes fitted on real pictures of a pack."""
 
-    def __init__(self, pack: Pack, *, split: str = "train", limit: int | None = None, size: int = 224) -> None:
+    def __init__(
+        self, pack: Pack, *, split: str = "train", limit: int | None = None, size: int = 224, cache: Path | None = None
+    ) -> None:
+        """Fit the probes on ``limit`` pictures of ``split``; with a folder ``cache`` their features are kept there."""
         self.pack, self.size = pack, size
         self.network = EfficientNetFeatures()
         self.numbers = pack.indices(split)[:limit]
         records = [pack.records[i] for i in self.numbers]
-        real = (to_pm1(torch.from_numpy(plain(pack, int(i), size).picture)[None]) for i in self.numbers)
-        self.features = np.concatenate([self._embed(picture) for picture in real])
+        self.features = self._real_features(
+            cache / f"{pack.digest}-{split}-{len(records)}-{size}.npy" if cache else None
+        )
         self.things = LinearProbe(self.features, [record.thing for record in records])
         self.styles = LinearProbe(self.features, [record.style for record in records])
+
+    def _real_features(self, kept: Path | None) -> np.ndarray:
+        if kept is not None and kept.is_file():
+            return np.load(kept, allow_pickle=False)
+        real = (to_pm1(torch.from_numpy(plain(self.pack, int(i), self.size).picture)[None]) for i in self.numbers)
+        features = np.concatenate([self._embed(picture) for picture in real])
+        if kept is not None:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            np.save(kept, features)
+        return features
 
     @torch.inference_mode()
     def _embed(self, pictures: Tensor) -> np.ndarray:
@@ -105,19 +119,22 @@ class PictureJudge:
     def judge(self, pictures: Tensor, wanted: Sequence[Wanted]) -> dict[str, float]:
         """Return the share of ``pictures`` (b, 3, h, w) that show what was ``wanted``, and the Frechet distance.
 
-        ``thing_top5``, ``style`` and ``colour`` are shares of those prompts that name one. ``frechet`` compares
-        with the real pictures on EfficientNet-Lite0 features: it is not FID.
+        ``thing_top5``, ``style``, ``colour`` and ``background`` are shares of those prompts that name one, not a
+        number where none does. ``frechet`` compares with the real pictures on EfficientNet-Lite0 features: it is
+        not FID.
         """
         features = np.concatenate([self._embed(part) for part in pictures.split(8)])
         things = self.things.top(features, count=5)
         styles = self.styles.top(features, count=1)
         colours = [dominant_colours(_with_alpha(picture)) for picture in to_uint8(pictures)]
+        behind = [colour_of(_corner_colour(picture)) for picture in to_uint8(pictures)]
         rows = list(zip(wanted, things, styles, colours, strict=True))
         return {
             "pictures": float(len(rows)),
             "thing_top5": _share([w.thing in t for w, t, _, _ in rows if w.thing]),
             "style": _share([w.style == s[0] for w, _, s, _ in rows if w.style]),
             "colour": _share([w.colour in c for w, _, _, c in rows if w.colour]),
+            "background": _share([w.background == c for w, c in zip(wanted, behind, strict=True) if w.background]),
             "frechet": frechet_distance(features, self.features),
         }
 
@@ -136,12 +153,18 @@ class Wanted:
     thing: str = ""
     style: str = ""
     colour: str = ""
+    background: str = ""
 
 
 def prompts_of(pack: Pack, *, count: int, seed: int = 0) -> list[Wanted]:
-    """Return ``count`` prompts for things of the train split, with their style; every third also names a colour."""
+    """Return ``count`` prompts for pictures of the train split, with their style; every third also names a colour.
+
+    Pictures are drawn without replacement, as often as in training (flags and symbols seldom).
+    """
     rng = np.random.default_rng(seed)
-    chosen = rng.permutation(pack.indices("train"))[:count]
+    train = pack.indices("train")
+    weights = np.array([pack.records[int(i)].weight for i in train])
+    chosen = rng.choice(train, size=min(count, len(train)), replace=False, p=weights / weights.sum())
     wanted = []
     for place, number in enumerate(chosen):
         record = pack.records[int(number)]
@@ -151,13 +174,23 @@ def prompts_of(pack: Pack, *, count: int, seed: int = 0) -> list[Wanted]:
     return wanted
 
 
-def evaluate_text_to_picture(
-    generate: Generate, judge: PictureJudge, wanted: Sequence[Wanted], *, batch: int = 8
-) -> tuple[dict[str, float], Tensor]:
-    """Return (the figures of ``PictureJudge.judge``, the pictures) for ``wanted``."""
-    parts = [generate([w.prompt for w in wanted[i : i + batch]]) for i in range(0, len(wanted), batch)]
-    pictures = torch.cat(parts)
-    return judge.judge(pictures, wanted), pictures
+def compositions_of(pack: Pack, *, count: int, seed: int = 0) -> list[Wanted]:
+    """Return ``count`` prompts of what training never showed: a (colour, thing) pair that was held out.
+
+    Every second also names a coloured background.
+    """
+    rng = np.random.default_rng(seed)
+    pairs = sorted(heldout_pairs(pack))
+    styles = {record.thing: record.style for record in (pack.records[int(i)] for i in pack.indices("train"))}
+    wanted = []
+    for place, row in enumerate(rng.permutation(len(pairs))[:count]):
+        colour, thing = pairs[int(row)]
+        behind = str(rng.choice([c for c in HUES_DEGREES if c != colour])) if place % 2 else ""
+        said = f"{with_article(thing, adjectives=(colour,))} on {with_article('background', adjectives=(behind,))}"
+        subject = said if behind else with_article(thing, adjectives=(colour,))
+        style = styles[thing]
+        wanted.append(Wanted(f"{subject}, {STYLE_PHRASES[style][0]}", thing, style, colour, behind))
+    return wanted
 
 
 def load_vqvae(folder: Path) -> VQModel:
@@ -171,10 +204,17 @@ def load_vqvae(folder: Path) -> VQModel:
     return VQModel.from_pretrained(place, torch_dtype=torch.float32).eval()
 
 
+def _corner_colour(picture: np.ndarray) -> np.ndarray:
+    """Return the median colour (3,) uint8 of the four corners, 8 pixels each way, of (h, w, 3)."""
+    corners = [
+        picture[rows, columns] for rows in (slice(8), slice(-8, None)) for columns in (slice(8), slice(-8, None))
+    ]
+    return np.median(np.concatenate([corner.reshape(-1, 3) for corner in corners]), axis=0).astype(np.uint8)
+
+
 def _with_alpha(picture: np.ndarray) -> np.ndarray:
     """Return RGBA in which the background, taken from the corners, is transparent."""
-    corners = picture[[0, 0, -1, -1], [0, -1, 0, -1]].astype(np.int16)
-    distance = np.abs(picture.astype(np.int16) - np.median(corners, axis=0)).max(axis=2)
+    distance = np.abs(picture.astype(np.int16) - _corner_colour(picture).astype(np.int16)).max(axis=2)
     return np.dstack([picture, np.where(distance > 24, 255, 0).astype(np.uint8)])
 
 

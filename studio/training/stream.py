@@ -5,6 +5,7 @@ That makes resuming exact without storing a position: the next step is the posit
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -111,4 +112,7 @@ def _collate(samples: list[tuple[NDArray[np.integer], str, int]]) -> tuple[Tenso
 
 
 def _quiet_worker(_: int) -> None:
+    """One thread; and a signal to the whole process group is for the trainer, which saves and then ends its workers."""
     torch.set_num_threads(1)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import BertModel, BertTokenizerFast
 
-from studio.errors import StudioError
+from studio.errors import InvalidRequest, StudioError
 from studio.training.captions import STYLE_PHRASES
 from studio.training.colours import COLOURS
 from studio.training.pack import Pack
@@ -78,10 +78,12 @@ def words_of(pack: Pack) -> list[str]:
     return sorted(words)
 
 
-def prune_minilm(captions: Iterable[str], folder: Path) -> TextEncoder:
-    """Write MiniLM with a small vocabulary below ``folder`` and return it.
+def prune_minilm(captions: Iterable[str], folder: Path, *, layers: int = 6) -> TextEncoder:
+    """Write MiniLM with a small vocabulary and its first ``layers`` layers (1 to 6) below ``folder`` and return it.
 
     Kept are special tokens, single characters, the commonest words, and every piece that ``captions`` need.
+
+    Raises InvalidRequest for a number of layers that MiniLM does not have.
     """
     source = minilm_folder()
     tokenizer = BertTokenizerFast.from_pretrained(source)
@@ -96,6 +98,10 @@ def prune_minilm(captions: Iterable[str], folder: Path) -> TextEncoder:
         or (len(word.removeprefix("##")) == 1 and word.isascii()) or first_word <= i < first_word + _COMMON
     ]  # fmt: skip
     model = BertModel.from_pretrained(source, dtype=torch.float32, add_pooling_layer=False)
+    if not 1 <= layers <= len(model.encoder.layer):
+        raise InvalidRequest(f"{layers} layers were asked for, MiniLM has 1 to {len(model.encoder.layer)}.")
+    model.encoder.layer = model.encoder.layer[:layers]
+    model.config.num_hidden_layers = layers
     table = model.embeddings.word_embeddings.weight.detach()[kept]
     model.resize_token_embeddings(len(kept))
     model.embeddings.word_embeddings.weight.data.copy_(table)

@@ -1,4 +1,4 @@
-"""studio train start | resume | pause | status | plot | options | text | encode: training without a page."""
+"""studio train start | own | resume | pause | status | plot | options | text | encode: training without a page."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from types import FrameType
 
 from studio.errors import InvalidRequest
 from studio.settings import Settings
+from studio.training.plans import EFFORTS, KINDS
 
 TASKS = ("vqvae", "vqgan", "diffusion", "tokens")
 Out = Callable[..., None]
@@ -31,6 +32,13 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     start.add_argument("--scenes", metavar="FOLDER", help="from `studio train encode` (diffusion, tokens)")
     start.add_argument("--init", metavar="FOLDER", help="model to start from instead of from nothing")
     _add_settings(start)
+    own = actions.add_parser("own", description="Teach a model your own pictures: pack, recipe and run in one.")
+    own.add_argument("run", type=Path, metavar="RUN", help="folder of the run; one that was begun goes on")
+    own.add_argument("--kind", choices=KINDS, default="codebook", help="what learns: the VQGAN, or the picture model")
+    own.add_argument("--pictures", type=Path, metavar="FOLDER", help="5 pictures or more")
+    own.add_argument("--model", type=Path, metavar="FOLDER", help="the model to begin with")
+    own.add_argument("--effort", choices=EFFORTS, default="standard")
+    own.add_argument("--minutes", type=float, help="save and stop after so long")
     resume = actions.add_parser("resume", description="Go on with a run, exactly where it was cut.")
     resume.add_argument("run", type=Path, metavar="RUN")
     _add_settings(resume)
@@ -44,6 +52,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     text = actions.add_parser("text", description="Make the text encoder, with a vocabulary that fits the captions.")
     text.add_argument("out", type=Path, metavar="FOLDER")
     text.add_argument("--data", required=True, metavar="NAME.pack")
+    text.add_argument("--layers", type=int, default=4, help="of MiniLM to keep, 1 to 6 (default 4)")
     encode = actions.add_parser("encode", description="Encode scenes ahead: training on them is several times faster.")
     encode.add_argument("out", type=Path, metavar="FOLDER")
     encode.add_argument("--data", required=True, metavar="NAME.pack")
@@ -55,8 +64,8 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
 def run(args: argparse.Namespace, settings: Settings, out: Out) -> int:
     """Do what ``args.action`` says; return the exit status."""
     actions = {
-        "start": _start, "resume": _resume, "pause": _pause, "status": _status, "plot": _plot, "options": _options,
-        "text": _text, "encode": _encode,
+        "start": _start, "own": _own, "resume": _resume, "pause": _pause, "status": _status, "plot": _plot,
+        "options": _options, "text": _text, "encode": _encode,
     }  # fmt: skip
     return actions[args.action](args, out)
 
@@ -72,6 +81,18 @@ def _start(args: argparse.Namespace, out: Out) -> int:
     names = ("data", "vqvae", "text_encoder", "scenes", "init")
     given = {name: getattr(args, name) for name in names if getattr(args, name)}
     return _train(make_config(args.task, given, assignments=args.set), args, out)
+
+
+def _own(args: argparse.Namespace, out: Out) -> int:
+    from studio.training.own import prepare, reporting
+    from studio.training.plans import begin, has_begun
+
+    if not has_begun(args.run):
+        if args.pictures is None or args.model is None:
+            raise InvalidRequest("A new run needs --pictures and --model.", "Give the two folders.")
+        begin(args.run, kind=args.kind, pictures=args.pictures, model=args.model, effort=args.effort)
+    with reporting(args.run):
+        return _train(prepare(args.run, out), args, out)
 
 
 def _resume(args: argparse.Namespace, out: Out) -> int:
@@ -162,7 +183,7 @@ def _text(args: argparse.Namespace, out: Out) -> int:
     from studio.training.text import prune_minilm, words_of
 
     pack = Pack.open(args.data)
-    encoder = prune_minilm(words_of(pack), args.out)
+    encoder = prune_minilm(words_of(pack), args.out, layers=args.layers)
     out(f"{args.out}: {encoder.model.config.vocab_size} word pieces")
     return 0
 

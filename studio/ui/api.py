@@ -1,6 +1,6 @@
 """The programming interface: `/generate` takes a request as JSON and gives its pictures.
 
-    client = gradio_client.Client("http://127.0.0.1:7860")
+    client = gradio_client.Client("http://127.0.0.1:7860", headers={"Authorization": f"Bearer {token}"})
     answer = client.predict({"kind": "text_to_image", "prompt": "a red apple", "seed": 1}, api_name="/generate")
 
 The same request gives the same picture here, on the page and on the command line.

@@ -19,12 +19,13 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from studio.codebook.answers import Change, Opened
-from studio.codebook.orders import Order
+from studio.codebook.choices import Corpus, Order
 from studio.errors import InvalidRequest, StudioError
 from studio.events import Failed, Finished
 from studio.jobs import Queue
 from studio.ui.canvas.routes import Pictures, SessionOf, StudioRoute, png_response, private_headers
 from studio.ui.codebook_service import CodebookService
+from studio.ui.draw_routes import draw_routes
 
 KEEPING_SECONDS = 600
 
@@ -98,6 +99,7 @@ def codebook_routes(
         runner: Makes and records the exact picture that is kept in the gallery.
     """
     router = APIRouter(prefix="/studio/codes", route_class=StudioRoute, include_in_schema=False)
+    router.include_router(draw_routes(desk, session_of=session_of, runner=runner), prefix="/draw")
     _opening(router, desk, pictures, session_of, gallery_picture)
     _editing(router, desk, session_of)
     _atlas(router, desk, session_of)
@@ -128,7 +130,7 @@ def _opening(
     @router.get("/desk")
     def describe(request: Request) -> dict[str, Any]:
         session_of(request)
-        models = [{"id": model.id, "title": model.title} for model in desk().models()]
+        models = [{"id": it.id, "title": it.title, "has_prior": it.has_prior} for it in desk().models()]
         return {"models": models, "examples": list(desk().examples())}
 
     @router.get("/examples/{name}")
@@ -203,9 +205,10 @@ def _atlas(router: APIRouter, desk: TheDesk, session_of: SessionOf) -> None:
         order: Order = "similarity",
         dead: bool = False,
         columns: Annotated[int, Query(ge=0, le=256)] = 0,
+        corpus: Corpus = "examples",
     ) -> dict[str, Any]:
-        session_of(request)
-        found = desk().atlas(model, order=order, dead=dead, columns=columns)
+        session = session_of(request)
+        found = desk().atlas(model, order=order, dead=dead, columns=columns, corpus=corpus, session=session)
         return {
             "cells": found.cells.tolist(),
             "sprite_columns": found.sprite_columns,

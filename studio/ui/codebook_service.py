@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from studio.codebook.answers import AtlasPage, Change, CodebookModel, CodeCard, Film, Opened, Place
-from studio.codebook.orders import Order
+from studio.codebook.choices import Corpus, Order
 from studio.requests import EditTokens
 
 
@@ -58,7 +58,16 @@ class CodebookService(Protocol):
 
     def sprite(self, model: str) -> Image.Image: ...
 
-    def atlas(self, model: str, *, order: Order = "similarity", dead: bool = False, columns: int = 0) -> AtlasPage: ...
+    def atlas(
+        self,
+        model: str,
+        *,
+        order: Order = "similarity",
+        dead: bool = False,
+        columns: int = 0,
+        corpus: Corpus = "examples",
+        session: str = "",
+    ) -> AtlasPage: ...
 
     def near_colour(self, model: str, rgb: tuple[int, int, int], *, count: int = 32) -> list[int]: ...
 

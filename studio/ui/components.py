@@ -54,12 +54,17 @@ def header() -> gr.HTML:
     return piece("header", None, markup=markup, elem_classes=["studio-top"])
 
 
-def stage(elem_id: str) -> gr.HTML:
-    """Return a stage: what a job is doing, its live preview, its steps, its pictures (see `studio.ui.stream`)."""
+def stage(elem_id: str, *, idle: str = "idle_title") -> gr.HTML:
+    """Return a stage: what a job is doing, its live preview, its steps, its pictures (see `studio.ui.stream`).
+
+    Args:
+        elem_id: Names it in the page.
+        idle: Key of what it says before the first job; `<idle>_hint`, without "_title", is the key of the line below.
+    """
     return piece(
         "stage",
-        dict(IDLE),
-        scripts=["page/stage.js"],
+        {**IDLE, "idle": idle},
+        scripts=["page/compare.js", "page/stage.js"],
         markup=static_files.read("page/stage.html"),
         elem_id=elem_id,
         elem_classes=["stage-block"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import gradio as gr
 from gradio.components import Component
@@ -22,6 +22,9 @@ from studio.ui.sends import picture_id
 from studio.ui.stream import Watchers
 from studio.ui.tabs.tab import QUICK, Page
 from studio.ui.texts import text
+from studio.ui.turns import Turns
+
+Read: TypeAlias = Callable[[dict[str, Any], gr.Request], Request]
 
 _ENDED = ("finished", "failed", "cancelled")
 
@@ -41,11 +44,11 @@ class Desk:
     stage: gr.HTML = field(init=False)
     actions: gr.Row = field(init=False)
 
-    def buttons(self) -> None:
-        """Lay out Generate (Ctrl+Enter), Stop (Esc) and the notice below them."""
+    def buttons(self, title: Any = None) -> None:
+        """Lay out Generate (Ctrl+Enter; `title` calls it something else), Stop (Esc) and the notice below them."""
         with gr.Row(elem_classes=["desk-buttons"]):
             self.generate = gr.Button(
-                text("generate"),
+                title or text("generate"),
                 variant="primary",
                 elem_id=f"{self.tab}-generate",
                 elem_classes=["key-generate"],
@@ -62,13 +65,14 @@ class Desk:
             )
         self.notice = components.notice()
 
-    def stage_and_actions(self, page: Page, *, form: Form | None = None) -> None:
+    def stage_and_actions(self, page: Page, *, form: Form | None = None, idle: str = "idle_title") -> None:
         """Lay out the stage, and under it what can be done with the chosen picture once there is one.
 
         Args:
+            idle: Key of what the stage says before the first job (see `components.stage`).
             form: Gets "reuse seed" and "use settings" buttons, if given.
         """
-        self.stage = components.stage(f"{self.tab}-stage")
+        self.stage = components.stage(f"{self.tab}-stage", idle=idle)
         with gr.Row(visible=False, elem_classes=["stage-actions"]) as self.actions:
             if form is not None:
                 _recall(page, form, self)
@@ -82,10 +86,12 @@ def run(
     desk: Desk,
     *,
     kinds: Sequence[str],
-    read: Callable[[dict[str, Any], gr.Request], Request],
+    read: Read,
     inputs: dict[str, Component],
     also: Sequence[Any] = (),
+    others: Sequence[tuple[Any, Read]] = (),
     form: Form | None = None,
+    js: str | None = None,
 ) -> None:
     """Wire a desk.
 
@@ -94,19 +100,30 @@ def run(
         read: Returns the request that the values of `inputs` describe; raises StudioError in plain words.
         inputs: The components to read, by the name `read` knows them under.
         also: Further triggers that generate, beside the button.
+        others: Further triggers that generate what their own `read` says.
         form: Is filled in from a job that a reloaded page finds running.
+        js: Runs in the browser before a request is read, as gr.on has it.
     """
     watchers, refilled = Watchers(page.studio.runner, *kinds), form.outputs if form else []
+    turns, turn = Turns(), gr.Number(visible=False)
+    page.drafts.keep(desk.tab, inputs)
 
-    async def generate(request: gr.Request, **values: Any) -> AsyncGenerator[dict[Any, Any]]:
-        try:
-            job = page.studio.runner.submit(read(values, request), owner=page.owner(request))
-        except StudioError as error:
-            yield {desk.notice: components.notice_value(error)}
-            return
-        yield {desk.notice: None}
-        async for update in _watch(desk, watchers, [job], request):
-            yield update
+    def generates(read: Read) -> Callable[..., AsyncGenerator[dict[Any, Any]]]:
+        async def generate(request: gr.Request, turn: float | None = None, **values: Any) -> AsyncGenerator[Any]:
+            this_page, number = request.session_hash or "", int(turn or 0)
+            await turns.take(this_page, number)
+            try:
+                job = page.studio.runner.submit(read(values, request), owner=page.owner(request))
+            except StudioError as error:
+                yield {desk.notice: components.notice_value(error)}
+                return
+            finally:
+                turns.done(this_page, number)
+            yield {desk.notice: None}
+            async for update in _watch(desk, watchers, [job], request):
+                yield update
+
+        return generate
 
     def stop(request: gr.Request) -> gr.Button:
         for job in watchers.active(page.owner(request))[:1]:
@@ -114,18 +131,36 @@ def run(
         return gr.Button(text("stopping"), interactive=False)
 
     async def attach(request: gr.Request) -> AsyncGenerator[dict[Any, Any]]:
-        jobs = watchers.active(page.owner(request))
+        turns.begin(request.session_hash or "")
+        owner = page.owner(request)
+        jobs = watchers.active(owner)
         yield {desk.stage: gr.skip()}  # a generator that yields nothing would empty its outputs
-        if jobs and form:
+        if jobs and form and not page.drafts.holds(desk.tab, owner):
             yield dict(zip(refilled, form.fill(jobs[0].request.model_dump(mode="json")), strict=True))
-        async for update in _watch(desk, watchers, jobs, request):
+        async for update in _watch(desk, watchers, jobs or watchers.last(owner), request):
             yield update
 
     shown = [desk.stage, desk.actions, desk.stop, desk.notice]
-    triggers = [desk.generate.click, *also]
-    gr.on(triggers, generate, inputs_kwargs=inputs, outputs=shown, trigger_mode="multiple", **QUICK)
+    for triggers, reader in [([desk.generate.click, *also], read), *(([it], other) for it, other in others)]:
+        asked = {**inputs, "turn": turn}
+        in_turn = _numbered(desk.tab, js)
+        gr.on(
+            triggers,
+            generates(reader),
+            inputs_kwargs=asked,
+            outputs=shown,
+            trigger_mode="multiple",
+            js=in_turn,
+            **QUICK,
+        )
     desk.stop.click(stop, None, [desk.stop], js=f"() => {{ tessera.stopping('{desk.tab}-stage'); }}", **QUICK)
     page.blocks.load(attach, None, [*shown, *refilled], **QUICK)
+
+
+def _numbered(tab: str, js: str | None) -> str:
+    """Return the script of a click: it takes its number at once, then does what `js` says, which may take a while."""
+    first = f"values = await ({js})(...values);" if js else ""
+    return f"async (...values) => {{ const n = tessera.turn('{tab}'); {first} return [...values.slice(0, -1), n]; }}"
 
 
 async def _watch(
@@ -159,7 +194,7 @@ def _recall(page: Page, form: Form, desk: Desk) -> None:
         try:
             return [*form.fill(page.recipe(picture_id(stage), request)), None]
         except StudioError as error:
-            return [*[gr.skip()] * len(form.controls), components.notice_value(error)]
+            return [*[gr.skip()] * len(form.outputs), components.notice_value(error)]
 
     reuse.click(seed_of, [desk.stage], [form.controls["seed"], desk.notice], **QUICK)
     use.click(settings_of, [desk.stage], [*form.outputs, desk.notice], **QUICK)

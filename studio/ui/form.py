@@ -14,7 +14,7 @@ from gradio.components import Component
 
 from studio.errors import InvalidRequest
 from studio.requests import Request, field_spec, parse
-from studio.ui.texts import text
+from studio.ui.texts import field_text
 
 
 class Form:
@@ -52,6 +52,10 @@ class Form:
         """Add a choice between (title, value) pairs."""
         return self._add(name, gr.Dropdown(list(choices), **{**self._words(name), **look}))
 
+    def checkbox(self, name: str, **look: Any) -> gr.Checkbox:
+        """Add a yes or no."""
+        return self._add(name, gr.Checkbox(field_spec(self.request, name).default, **{**self._words(name), **look}))
+
     def add(self, name: str, control: Component) -> Component:
         """Add a control made by the tab itself."""
         return self._add(name, control)
@@ -81,7 +85,7 @@ class Form:
         ]  # fmt: skip
 
     def _words(self, name: str) -> dict[str, Any]:
-        return {"label": text(f"field_{name}"), "info": text(f"help_{name}")}
+        return {"label": field_text("field", self.request, name), "info": field_text("help", self.request, name)}
 
     def _add(self, name: str, control: Any) -> Any:
         assert name in self.request.model_fields, f"{self.request.__name__} has no field {name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,31 @@ NO_MODEL = ModelCard(
     schedulers={"dpmpp_2m": "DPM++ 2M"},
     qualities={"standard": Quality(steps=20, guidance_scale=4.0, scheduler="dpmpp_2m")},
 )
+
+
+class Cards(Mapping[str, ModelCard]):
+    """The models there are at this moment, by id: models come and go while the page is open.
+
+    Args:
+        listed: Lists them; an id that is gone gives the first of them.
+    """
+
+    def __init__(self, listed: Callable[[], Sequence[ModelCard]]) -> None:
+        self._listed = listed
+
+    def __getitem__(self, model_id: str) -> ModelCard:
+        cards = self._listed()
+        return next((card for card in cards if card.id == model_id), cards[0] if cards else NO_MODEL)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([card.id for card in self._listed()])
+
+    def __len__(self) -> int:
+        return len(self._listed())
+
+    def choices(self) -> list[tuple[str, str]]:
+        """Return (title, id) of each, for a dropdown."""
+        return [(card.title, card.id) for card in self._listed() or [NO_MODEL]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +83,28 @@ def scheduler_choices(card: ModelCard) -> list[tuple[str, str]]:
 def wire_presets(form: Form, presets: Presets, cards: Mapping[str, ModelCard]) -> None:
     """Keep presets and single values in step: a preset sets values, a value set by hand releases its preset."""
     control = form.controls
-    width, height, model = control["width"], control["height"], control["model"]
-    drawn = [control["steps"], control["guidance_scale"], control["scheduler"]]
-    sizes = {size_title(size): size for card in cards.values() for size in card.sizes}
+    width, height = control["width"], control["height"]
+
+    def sizes() -> dict[str, tuple[int, int]]:
+        return {size_title(size): size for card in cards.values() for size in card.sizes}
 
     def set_size(title: str) -> list[Any]:
-        return list(sizes.get(title, (gr.skip(), gr.skip())))
+        return list(sizes().get(title, (gr.skip(), gr.skip())))
 
     def name_size(w: float, h: float) -> str | None:
         title = size_title((int(w), int(h)))
-        return title if title in sizes else None
+        return title if title in sizes() else None
+
+    presets.size.input(set_size, [presets.size], [width, height], **QUICK)
+    gr.on([width.change, height.change], name_size, [width, height], [presets.size], **QUICK)  # type: ignore[attr-defined]
+    wire_quality(form, presets.quality, cards)
+    _wire_model(form, presets, cards)
+
+
+def wire_quality(form: Form, quality: gr.Radio, cards: Mapping[str, ModelCard]) -> None:
+    """Keep the quality choice in step with steps, guidance and scheduler, as `wire_presets` does."""
+    model = form.controls["model"]
+    drawn = [form.controls[name] for name in ("steps", "guidance_scale", "scheduler")]
 
     def set_quality(name: str, model_id: str) -> list[Any]:
         chosen = quality_of(cards[model_id], name)
@@ -77,11 +114,8 @@ def wire_presets(form: Form, presets: Presets, cards: Mapping[str, ModelCard]) -
         here = Quality(int(steps), float(guidance), scheduler)
         return next((name for name, quality in cards[model_id].qualities.items() if quality == here), None)
 
-    presets.size.input(set_size, [presets.size], [width, height], **QUICK)
-    presets.quality.input(set_quality, [presets.quality, model], drawn, **QUICK)
-    gr.on([width.change, height.change], name_size, [width, height], [presets.size], **QUICK)  # type: ignore[attr-defined]
-    gr.on([it.change for it in drawn], name_quality, [*drawn, model], [presets.quality], **QUICK)  # type: ignore[attr-defined]
-    _wire_model(form, presets, cards)
+    quality.input(set_quality, [quality, model], drawn, **QUICK)
+    gr.on([it.change for it in drawn], name_quality, [*drawn, model], [quality], **QUICK)  # type: ignore[attr-defined]
 
 
 def _wire_model(form: Form, presets: Presets, cards: Mapping[str, ModelCard]) -> None:

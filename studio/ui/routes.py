@@ -14,6 +14,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 
 from studio.errors import GalleryError
+from studio.gallery.export import SUFFIXES, Format, rendered
+from studio.provenance.marks import marks_of
 from studio.ui import static_files
 from studio.ui.session import Sessions
 from studio.ui.studio import Studio
@@ -25,7 +27,7 @@ _NEVER = {"cache-control": "no-store"}
 
 def router(studio: Studio, sessions: Sessions) -> APIRouter:
     """Return the routes of `studio`, all under /studio/."""
-    routes = APIRouter(prefix="/studio")
+    routes, marks = APIRouter(prefix="/studio"), marks_of(studio.settings)
 
     def find(which: Callable[..., Any], record: str, request: Request) -> Path | None:
         try:
@@ -34,15 +36,26 @@ def router(studio: Studio, sessions: Sessions) -> APIRouter:
             return None
 
     @routes.get("/pictures/{record}.png")
-    def picture(record: str, request: Request) -> Response:
-        """The gallery's own PNG with the recipe inside; `?download` saves it instead of showing it."""
-        path = find(studio.gallery.path, record, request)
-        return _file(path, "image/png", f"tessera-{record}.png" if "download" in request.query_params else None)
+    def picture(record: str, request: Request, format: Format = "png") -> Response:
+        """The gallery's own PNG with the recipe inside; `?download` gives a file to keep (`&format=` jpeg or webp).
+
+        What is downloaded, and all that guests get, is a copy for others: no owner, no job; for guests no words either.
+        """
+        download = "download" in request.query_params
+        if not download and not studio.for_guests:
+            return _file(find(studio.gallery.path, record, request), "image/png")
+        try:
+            entry = studio.gallery.get(record, owner=studio.sees(sessions.of(request)))
+            data = rendered(entry, format=format if download else "png", recipe=not studio.for_guests, marks=marks)
+        except GalleryError:
+            return _file(None, None)
+        saved_as = {"content-disposition": f'attachment; filename="tessera-{record}{SUFFIXES[format]}"'}
+        return Response(data, media_type=f"image/{format}", headers={**_FOREVER, **(saved_as if download else {})})
 
     @routes.get("/thumbnails/{record}")
     def thumbnail(record: str, request: Request) -> Response:
         path = find(studio.gallery.thumbnail, record, request)
-        return _file(path, None, None)
+        return _file(path, None)
 
     @routes.get("/status")
     def status() -> Response:
@@ -63,7 +76,7 @@ def router(studio: Studio, sessions: Sessions) -> APIRouter:
     return routes
 
 
-def _file(path: Path | None, media_type: str | None, download: str | None) -> Response:
+def _file(path: Path | None, media_type: str | None) -> Response:
     if path is None or not path.is_file():
         return PlainTextResponse("There is no such picture.", 404, headers=_NEVER)
-    return FileResponse(path, media_type=media_type, filename=download, headers=_FOREVER)
+    return FileResponse(path, media_type=media_type, headers=_FOREVER)

@@ -15,6 +15,8 @@ import gradio as gr
 from studio.errors import StudioError
 from studio.ui.texts import text
 
+RECALLS = ("all", "remix", "seed", "prompt")  # settings to bring back: all, all but the seed, one kind alone
+_PROMPTS = frozenset({"prompt", "negative_prompt"})
 _QUIET: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -29,6 +31,7 @@ class _Recipes:
     tab: str
     fill: Callable[[dict[str, Any]], list[Any]]
     outputs: Sequence[Any]
+    names: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,12 @@ class Sends:
         self._offers: list[_Offer] = []
         self._recipes: dict[str, _Recipes] = {}
         self._reusers: list[tuple[gr.Button, gr.components.Component]] = []
+        self._callers: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
+
+    @property
+    def receivers(self) -> tuple[str, ...]:
+        """The ids of the tabs that take pictures."""
+        return tuple(self._targets)
 
     def buttons(self, picture: gr.components.Component, *, source: str) -> list[gr.Button]:
         """Lay out one button for every tab but `source` that takes pictures.
@@ -83,9 +92,26 @@ class Sends:
         self._reusers.append((button, picture))
         return button
 
-    def receive_recipes(self, kind: str, *, tab: str, fill: Callable[..., list[Any]], outputs: Sequence[Any]) -> None:
-        """Say that tab `tab` makes requests of `kind`: `fill(recipe)` returns values for `outputs`."""
-        self._recipes[kind] = _Recipes(tab, fill, outputs)
+    def receive_recipes(
+        self, kind: str, *, tab: str, fill: Callable[..., list[Any]], outputs: Sequence[Any], names: Sequence[str] = ()
+    ) -> None:
+        """Say that tab `tab` makes requests of `kind`: `fill(recipe)` returns values for `outputs`.
+
+        `names` are the request's fields that `outputs` show, in order: with them, a seed or a prompt can be brought
+        back alone.
+        """
+        if names and len(names) != len(outputs):
+            raise ValueError(f"{len(names)} names for {len(outputs)} outputs of tab {tab!r}")
+        self._recipes[kind] = _Recipes(tab, fill, outputs, names)
+
+    def listen(self, *, send: Callable[..., Any], reuse: Callable[..., Any]) -> None:
+        """Let a script's events do what the buttons do.
+
+        Args:
+            send: The event (`piece.send`) that carries {"id": a gallery id, "to": a tab}.
+            reuse: The event that carries {"id": a gallery id, "what": one of RECALLS}.
+        """
+        self._callers.append((send, reuse))
 
     def connect(self, tabs: gr.Tabs, *, recipe_of: Callable[[str, gr.Request], dict[str, Any]]) -> None:
         """Tie every button to its target; called once, when all tabs are built.
@@ -102,19 +128,53 @@ class Sends:
         fields = [output for recipes in self._recipes.values() for output in recipes.outputs]
         for button, picture in self._reusers:
             button.click(self._reuser(recipe_of, tabs), inputs=[picture], outputs=[tabs, *fields], **_QUIET)
+        taken = [output for target in self._targets.values() for output in target.outputs]
+        for send, reuse in self._callers:
+            send(self._sender(tabs), None, list(dict.fromkeys([tabs, *taken])), **_QUIET)
+            reuse(self._recaller(recipe_of, tabs), None, list(dict.fromkeys([tabs, *fields])), **_QUIET)
+
+    def _sender(self, tabs: gr.Tabs) -> Callable[..., Any]:
+        def send(request: gr.Request, event: gr.EventData) -> dict[Any, Any]:
+            record, to = picture_id(event._data), str(event._data.get("to", ""))
+            target = self._targets.get(to)
+            if target is None or target.take is None:
+                return {tabs: gr.skip()}
+            try:
+                taken = target.take(record, request)
+            except StudioError as error:
+                gr.Warning(html.escape(str(error)))
+                return {tabs: gr.skip()}
+            values = taken if isinstance(taken, (tuple, list)) else (taken,)
+            return {tabs: gr.Tabs(selected=to), **dict(zip(target.outputs, values, strict=True))}
+
+        return send
+
+    def _recaller(self, recipe_of: Callable[[str, gr.Request], dict[str, Any]], tabs: gr.Tabs) -> Callable[..., Any]:
+        reuse_all = self._reuser(recipe_of, tabs)
+
+        def recall(request: gr.Request, event: gr.EventData) -> dict[Any, Any]:
+            return reuse_all(event._data, request, what=str(event._data.get("what", "all")))
+
+        return recall
 
     def _reuser(self, recipe_of: Callable[[str, gr.Request], dict[str, Any]], tabs: gr.Tabs) -> Callable[..., Any]:
-        def reuse(picture: Any, request: gr.Request) -> dict[Any, Any]:
+        def reuse(picture: Any, request: gr.Request, what: str = "all") -> dict[Any, Any]:
             try:
                 recipe = recipe_of(picture_id(picture), request)
             except StudioError as error:
                 gr.Warning(html.escape(str(error)))
                 return {tabs: gr.skip()}
             recipes = self._recipes.get(recipe.get("kind", ""))
+            if recipes is None and what == "prompt":  # words alone suit the first tab, whatever made the picture
+                recipe, recipes = {**recipe, "kind": "text_to_image"}, self._recipes.get("text_to_image")
             if recipes is None:
+                gr.Warning("No tab of this studio takes these settings.")
                 return {tabs: gr.skip()}
-            filled = zip(recipes.outputs, recipes.fill(recipe), strict=True)
-            return {tabs: gr.Tabs(selected=recipes.tab), **dict(filled)}
+            filled = zip(
+                recipes.outputs, recipes.fill(recipe), recipes.names or [""] * len(recipes.outputs), strict=True
+            )
+            kept = {output: value for output, value, name in filled if _is_recalled(name, what)}
+            return {tabs: gr.Tabs(selected=recipes.tab), **kept}
 
         return reuse
 
@@ -127,6 +187,18 @@ def picture_id(picture: Any) -> str:
     if isinstance(picture, dict):
         picture = picture.get("id", "")
     return picture if isinstance(picture, str) else ""
+
+
+def _is_recalled(name: str, what: str) -> bool:
+    """Whether `what` of RECALLS brings back the field `name`; a control without one goes with "all" and "remix"."""
+    match what:
+        case "seed":
+            return name == "seed"
+        case "prompt":
+            return name in _PROMPTS
+        case "remix":
+            return name != "seed"
+    return True
 
 
 def _taker(target: _Target, tab: str) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeAlias
 
 import gradio as gr
@@ -23,11 +24,22 @@ from studio.ui import static_files
 from studio.ui.blocks import build_page
 from studio.ui.canvas.routes import canvas_routes
 from studio.ui.codebook_routes import codebook_routes
+from studio.ui.draft_routes import draft_routes
+from studio.ui.film_page.routes import film_routes
+from studio.ui.gallery_page.access import Access
+from studio.ui.gallery_page.reading import reading_routes
+from studio.ui.gallery_page.routes import gallery_routes
+from studio.ui.models_page.routes import models_routes
 from studio.ui.routes import router
 from studio.ui.session import SessionMiddleware, Sessions
+from studio.ui.sharing_page.routes import share_routes
 from studio.ui.studio import Studio
+from studio.ui.tabs.create.craft import Craft
+from studio.ui.tabs.create.styles import style_routes
 from studio.ui.texts import translations
 from studio.ui.theme import theme
+from studio.ui.train_page.routes import train_routes
+from studio.ui.well_routes import well_routes
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +48,8 @@ Guard: TypeAlias = Callable[[ASGIApp], ASGIApp]
 _SESSIONS_KEPT = 200  # each open page costs 0.3 MB of Gradio's memory
 _LARGEST_UPLOAD = "20mb"
 _EVENTS_WAITING = 256
+_UPLOADS = "GRADIO_TEMP_DIR"
+_BUILDING = threading.Lock()  # Gradio knows one page under construction at a time, in all threads
 _PORTS_TRIED = 50
 
 _HEAD = f"""
@@ -51,8 +65,28 @@ _HEAD = f"""
 def build_app(studio: Studio) -> FastAPI:
     """Return the studio as an ASGI app: the page at /, pictures and scripts under /studio/."""
     settings = studio.settings
-    os.environ["GRADIO_TEMP_DIR"] = str(settings.cache_dir / "uploads")  # read by Gradio while the page is built
     sessions = Sessions.in_folder(settings.data_dir)
+    with (
+        _BUILDING,
+        _uploads_in(settings.cache_dir / ("guests" if studio.for_guests else "uploads"), lasting=not studio.for_guests),
+    ):
+        return _build(studio, sessions)
+
+
+@contextmanager
+def _uploads_in(folder: Path, *, lasting: bool) -> Iterator[None]:
+    """Let Gradio, which reads the environment while a page is built, keep its files in `folder`."""
+    before = os.environ.get(_UPLOADS)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ[_UPLOADS] = str(folder)
+    try:
+        yield
+    finally:
+        if not lasting and before is not None:
+            os.environ[_UPLOADS] = before
+
+
+def _build(studio: Studio, sessions: Sessions) -> FastAPI:
     blocks = build_page(studio, sessions)
     blocks.queue(api_open=False, max_size=_EVENTS_WAITING)
     blocks.state_session_capacity = _SESSIONS_KEPT
@@ -65,7 +99,7 @@ def build_app(studio: Studio) -> FastAPI:
         path="/",
         theme=theme(),
         css=static_files.read("page/studio.css"),
-        head=_HEAD,
+        head=_HEAD + static_files.script_tags("page/drafts.js"),
         i18n=translations(),
         favicon_path=str(static_files.FOLDER / "page/favicon.svg"),
         footer_links=[],
@@ -81,7 +115,22 @@ def build_app(studio: Studio) -> FastAPI:
 
 def _routes(studio: Studio, sessions: Sessions) -> Iterator[APIRouter]:
     yield router(studio, sessions)
+    if studio.drafts is not None:
+        yield draft_routes(studio.drafts, sessions.of)
     yield canvas_routes(studio.pictures, sessions.of)
+    yield film_routes(studio.runner, sessions.of, timelapses=studio.settings.cache_dir / "timelapses")
+    yield well_routes(studio, sessions.of)
+    yield style_routes(Craft(studio, ()))
+    if studio.for_guests:
+        yield reading_routes(Access(studio, sessions))
+        return
+    yield from gallery_routes(studio, sessions)
+    if "share" in studio.extras:
+        yield share_routes(studio.extras["share"])
+    if "models" in studio.extras:
+        yield models_routes(studio.extras["models"])
+    if "train" in studio.extras:
+        yield train_routes(studio.extras["train"].runs)
     if "codebook" in studio.extras:
         yield codebook_routes(
             studio.extras["codebook"],
@@ -92,19 +141,34 @@ def _routes(studio: Studio, sessions: Sessions) -> Iterator[APIRouter]:
         )
 
 
-def launch(studio: Studio, settings: Settings, *, announce: Callable[[str], None]) -> None:
+def launch(
+    studio: Studio,
+    settings: Settings,
+    *,
+    announce: Callable[[str], None],
+    guard: Guard = lambda app: app,
+    link: Callable[[str], str] = lambda address: address,
+    then: Callable[[], None] = lambda: None,
+) -> None:
     """Serve the page until interrupted.
 
     Args:
-        announce: Is told the address once the page answers.
+        announce: Is told the link once the page answers.
+        guard: Wraps the whole app.
+        link: Returns the link that lets in, for the page's address; the browser is opened with it.
+        then: Called last, on a thread of its own, once the page answers.
 
     Raises:
         StudioError: The port is taken, or the host is not an address of this machine.
     """
     with listen(settings) as (door, address):
-        server = uvicorn.Server(_config(build_app(studio)))
+        server = uvicorn.Server(_config(guard(build_app(studio))))
         threading.Thread(
-            target=_when_up, args=(server, address, settings.browser, announce), name="announcer", daemon=True
+            target=_when_up,
+            args=(server, link(address), settings.browser),
+            kwargs={"announce": announce, "then": then},
+            name="announcer",
+            daemon=True,
         ).start()
         server.run(sockets=[door])
 
@@ -183,12 +247,15 @@ def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, proxy_headers=False)
 
 
-def _when_up(server: uvicorn.Server, address: str, browser: bool, announce: Callable[[str], None]) -> None:
+def _when_up(
+    server: uvicorn.Server, link: str, browser: bool, *, announce: Callable[[str], None], then: Callable[[], None]
+) -> None:
     pause = threading.Event()
     while not server.started:
         if server.should_exit:
             return
         pause.wait(0.02)
-    announce(address)
+    announce(link)
     if browser:
-        webbrowser.open(address)
+        webbrowser.open(link)
+    then()

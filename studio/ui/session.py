@@ -11,16 +11,30 @@ import hashlib
 import hmac
 import os
 import secrets
+from contextvars import ContextVar
 from pathlib import Path
 
 import gradio as gr
+from gradio.context import LocalContext
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from studio.errors import SettingsError
 
+IDENTITY = "tessera_owner"
+"""Where in the ASGI scope the session is; a gate that knows its visitors puts theirs there."""
+
 _YEAR_SECONDS = 365 * 24 * 3600
+_ASKING: ContextVar[str] = ContextVar("tessera_session", default="")
+
+
+def asking() -> str:
+    """Return the session whose request, or event of the page, is being answered; "" outside of one."""
+    request = LocalContext.request.get(None)  # Gradio answers events on a task of its own, and says here whose it is
+    if request is not None and request.request is not None:
+        return str(request.request.scope[IDENTITY])
+    return _ASKING.get()
 
 
 class Sessions:
@@ -76,14 +90,14 @@ class Sessions:
         """Return the session a request belongs to; the middleware has put it there."""
         connection = request.request if isinstance(request, gr.Request) else request
         assert connection is not None, "the request did not come through a server"
-        return str(connection.scope["tessera_owner"])
+        return str(connection.scope[IDENTITY])
 
     def _sign(self, name: str) -> str:
         return hmac.new(self._key, name.encode(), hashlib.sha256).hexdigest()
 
 
 class SessionMiddleware:
-    """Gives every request its session, and every new browser a cookie."""
+    """Gives every request its session, and every new browser a cookie; who is known to the gate keeps that name."""
 
     def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
         self._app, self._sessions = app, sessions
@@ -92,13 +106,15 @@ class SessionMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        owner = self._sessions.owner(HTTPConnection(scope).cookies.get(self._sessions.cookie))
+        owner = scope.get(IDENTITY) or self._sessions.owner(HTTPConnection(scope).cookies.get(self._sessions.cookie))
         if owner is not None:
-            scope["tessera_owner"] = owner
+            scope[IDENTITY] = owner
+            _ASKING.set(owner)
             await self._app(scope, receive, send)
             return
         minted = self._sessions.mint()
-        scope["tessera_owner"] = self._sessions.owner(minted)
+        scope[IDENTITY] = self._sessions.owner(minted)
+        _ASKING.set(scope[IDENTITY])
         secure = "; Secure" if scope.get("scheme") == "https" else ""
         header = f"{self._sessions.cookie}={minted}; Path=/; Max-Age={_YEAR_SECONDS}; HttpOnly; SameSite=Lax{secure}"
 

@@ -13,18 +13,22 @@ import math
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from dataclasses import dataclass
 from functools import singledispatch
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from PIL import Image
 
 from studio.events import Cancelled, Decoding, Event, Failed, Finished, Loading, Queued, Step
 from studio.jobs import Job, Queue
+from studio.requests import Request
 
 StageValue: TypeAlias = dict[str, Any]
 
 IDLE: StageValue = {"state": "idle"}
 PREVIEW_BYTES = 7_400  # a data URL of at most 10 KB
+_MOST_CELLS = 64  # per side of a settling map
 _QUALITIES = (95, 88, 75, 50)  # high first: at latent size the 8 x 8 blocks of JPEG show
 
 
@@ -40,34 +44,54 @@ class Watchers:
 
     def __init__(self, runner: Queue, *kinds: str) -> None:
         self._runner, self._kinds = runner, kinds
-        self._pages: dict[str, deque[Job]] = {}
+        self._pages: dict[str, _Line] = {}
 
     def active(self, owner: str) -> list[Job]:
         """Return `owner`'s jobs of this stage that have not ended, oldest first."""
         return [job for job in self._runner.active(owner) if getattr(job.request, "kind", "") in self._kinds]
 
+    def last(self, owner: str) -> list[Job]:
+        """Return the job of this stage that `owner` saw last, or should have: nothing where it was stopped."""
+        mine = [job for job in self._runner.ended(owner) if getattr(job.request, "kind", "") in self._kinds]
+        return [job for job in mine[-1:] if not isinstance(job.ending, Cancelled)]
+
     async def follow(self, page: str, jobs: Iterable[Job]) -> AsyncGenerator[StageValue]:
         """Yield the stage's value as `jobs` go on, to their endings.
 
-        A page that follows a job already takes `jobs` on afterwards, and this call yields nothing.
+        A page that follows a job already takes `jobs` on afterwards: this call says how many wait now, and ends.
         """
         if page in self._pages:
-            self._pages[page].extend(jobs)
+            line = self._pages[page]
+            line.jobs.extend(jobs)
+            if line.shown is not None:
+                yield {**line.shown, "more": line.more}
             return
-        queue = self._pages[page] = deque(jobs)
+        line = self._pages[page] = _Line(deque(jobs))
         try:
-            while queue:
-                job = queue.popleft()
+            while line.jobs:
+                job = line.jobs.popleft()
                 async with aclosing(job.stream()) as events:
                     async for event in events:
-                        more = sum(waiting.ending is None for waiting in queue)
-                        yield {**job_value(job), **stage_value(event), "more": more}
+                        line.shown = {**job_value(job), **stage_value(event), "more": line.more}
+                        yield line.shown
         finally:
             del self._pages[page]
 
 
+@dataclass(slots=True)
+class _Line:
+    """The jobs a page will follow, and what its stage shows."""
+
+    jobs: deque[Job]
+    shown: StageValue | None = None
+
+    @property
+    def more(self) -> int:
+        return sum(job.ending is None for job in self.jobs)
+
+
 def job_value(job: Job) -> StageValue:
-    """Return what a stage shows of a job whatever happens to it: its id, how many pictures, and their shape."""
+    """Return what a stage shows of a job throughout: its id, how many pictures, their shape, and the original."""
     request = job.request
     return {
         "job": job.id,
@@ -75,7 +99,21 @@ def job_value(job: Job) -> StageValue:
         "width": getattr(request, "width", 0),
         "height": getattr(request, "height", 0),
         "stopping": job.is_cancelled,
+        "before": original(request),
     }
+
+
+def original(request: Request) -> StageValue | None:
+    """Return the picture that `request` changes and by how much it extends it, to compare results with; or None.
+
+    A sheet of several methods' pictures has nothing to be compared with.
+    """
+    if getattr(request, "methods", ()) == ("all",):
+        return None
+    ref = getattr(request, "content", None) or getattr(request, "source", None)
+    if ref is None:
+        return None
+    return {"url": f"studio/inputs/{ref}", "extend": list(getattr(request, "extend", (0, 0, 0, 0)))}
 
 
 def data_url(picture: Image.Image) -> str:
@@ -97,6 +135,19 @@ def picture_url(record: str) -> str:
 def thumbnail_url(record: str) -> str:
     """Return where the browser finds a gallery picture's thumbnail."""
     return f"studio/thumbnails/{record}"
+
+
+def film_value(event: Finished, place: int) -> StageValue | None:
+    """Return what the film strip says of the picture at `place`, or None where there is no film."""
+    films = event.extras.get("films", ())
+    if place >= len(films) or films[place].count < 2:
+        return None
+    film, settled = films[place], films[place].settled
+    while max(settled.shape) > _MOST_CELLS:  # a cell of 2 x 2 rests when all four do
+        even = settled[: settled.shape[0] // 2 * 2, : settled.shape[1] // 2 * 2]
+        settled = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2).max(axis=(1, 3))
+    cells = {"cells": [settled.shape[1], settled.shape[0]], "settled": settled.ravel().tolist()}
+    return {"count": film.count, "enough": film.enough, **cells}
 
 
 @singledispatch
@@ -135,14 +186,20 @@ def _(event: Decoding) -> StageValue:
 @stage_value.register
 def _(event: Finished) -> StageValue:
     shown = zip(event.records, event.seeds, event.images, strict=True)
+    outside = event.extras.get("outside", 0)  # of an inpainting run, whose last note is the count that follows
     return {
         "state": "finished",
         "seconds": round(event.seconds, 1),
-        "notes": list(event.notes),
+        "notes": list(event.notes[:-1] if outside else event.notes),
+        "untouched": {"changed": event.extras["changed"], "outside": outside} if outside else None,
         "chosen": 0,
+        "file": Path(event.extras["file"]).suffix[1:] if "file" in event.extras else "",
         "pictures": [
-            {"id": record, "seed": seed, "url": picture_url(record), "width": image.width, "height": image.height}
-            for record, seed, image in shown
+            {
+                **{"id": record, "seed": seed, "url": picture_url(record)},
+                **{"width": image.width, "height": image.height, "film": film_value(event, place)},
+            }
+            for place, (record, seed, image) in enumerate(shown)
         ],
     }
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from studio.jobs import Queue
+from studio.prompt.tokens import TokenCounter
 from studio.settings import Settings
+from studio.state.drafts import Drafts
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,9 @@ class ModelCard:
         qualities: "draft", "standard", "fine" -> settings.
         style_words: Words of the training captions that set a style ("3d style").
         examples: Prompts that show what the model can do.
+        count_tokens: Says how long a prompt is to the model; None: nobody knows.
+        is_inpainting: It repaints masked parts and makes no picture from words alone.
+        draws_tokens: It draws a VQGAN's tokens, in few steps, instead of taking noise away.
     """
 
     id: str
@@ -43,6 +48,9 @@ class ModelCard:
     qualities: Mapping[str, Quality]
     style_words: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
+    count_tokens: TokenCounter | None = None
+    is_inpainting: bool = False
+    draws_tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,9 @@ class Studio:
         models: Lists the models there are; asked anew whenever a page is opened.
         status: What the engine is doing at this moment.
         sees: Session -> the owner whose pictures it may see, or None for everybody's.
+        drafts: Keeps what lies unsent on every page; None: a reload empties it.
         extras: What single tabs need beyond this, by tab id (the codebook's callables, for one).
+        for_guests: The page is for guests of a share: only tabs and routes that are made for them are on it.
     """
 
     runner: Queue
@@ -79,3 +89,5 @@ class Studio:
     status: Callable[[], Status] = Status
     sees: Callable[[Owner], Owner | None] = lambda session: session
     extras: Mapping[str, Any] = field(default_factory=dict)
+    drafts: Drafts | None = None
+    for_guests: bool = False

@@ -8,11 +8,18 @@ code uses `text(key)` (Gradio translates it in the browser); scripts get the sam
 from __future__ import annotations
 
 import json
+from typing import Literal
 
 import gradio as gr
 from gradio.i18n import I18nData
 
-from studio.requests import TextToImage, field_spec
+from studio.requests import Inpaint, Request, Stylize, TextToImage, Upscale, Walk, field_spec
+from studio.ui import create_texts, enhance_texts, inpaint_texts, style_texts
+from studio.ui.film_page.words import WORDS as FILM_WORDS
+from studio.ui.gallery_page.words import WORDS
+from studio.ui.models_page.words import WORDS as MODELS_WORDS
+from studio.ui.sharing_page.words import WORDS as SHARING_WORDS
+from studio.ui.train_page.words import WORDS as TRAIN_WORDS
 
 FIELDS = (
     "prompt",
@@ -56,7 +63,6 @@ _PAGE: dict[str, tuple[str, str]] = {
     "unstar": ("Remove star", "取消收藏"),
     "trash": ("Move to trash", "移到回收站"),
     "undo": ("Undo", "撤销"),
-    "trashed": ("Moved to the trash.", "已移到回收站。"),
     "more": ("Show more", "显示更多"),
 }
 
@@ -79,6 +85,14 @@ _SCRIPTS: dict[str, tuple[str, str]] = {
     "film_step": ("Step {index}", "第 {index} 步"),
     "picture_of": ("Picture {index} of {total}, seed {seed}", "第 {index} 张，共 {total} 张，种子 {seed}"),
     "enlarge": ("Enlarge", "放大"),
+    "before": ("Before", "之前"),
+    "after": ("After", "之后"),
+    "original": ("The original", "原图"),
+    "untouched": (
+        "{changed} of {outside} pixels outside the mask changed",
+        "遮罩外的 {outside} 个像素中有 {changed} 个改变",
+    ),
+    "compare": ("Slide between before and after", "拖动对比前后"),
     "close": ("Close", "关闭"),
     "connection_lost": (
         "The studio does not answer. Is it still running in its terminal?",
@@ -96,7 +110,6 @@ _SCRIPTS: dict[str, tuple[str, str]] = {
     "gallery_no_match_hint": ("Try fewer or other words.", "请减少或更换搜索词。"),
     "gallery_pick": ("Choose a picture to see how it was made", "选择一张图片，查看它的制作设置"),
     "starred": ("Starred", "已收藏"),
-    "made": ("Made", "创建时间"),
     "size_pixels": ("Size", "尺寸"),
 }
 
@@ -116,15 +129,33 @@ _FIELDS_CHINESE: dict[str, tuple[str, str]] = {
 
 def tables() -> dict[str, dict[str, str]]:
     """Return language -> key -> text."""
-    both = {**_PAGE, **_SCRIPTS}
-    for name in FIELDS:
-        spec, (title, help_text) = field_spec(TextToImage, name), _FIELDS_CHINESE[name]
-        both[f"field_{name}"] = (spec.title, title)
-        both[f"help_{name}"] = (spec.help, help_text)
+    both = {**_PAGE, **_SCRIPTS, **WORDS, **SHARING_WORDS, **MODELS_WORDS, **TRAIN_WORDS, **FILM_WORDS}
+    both |= enhance_texts.WORDS
+    both |= style_texts.words() | inpaint_texts.words() | create_texts.words()
+    shared = {name: _FIELDS_CHINESE[name] for name in FIELDS}
+    both |= _fields("", TextToImage, {**shared, **create_texts.FIELDS})
+    both |= _fields("stylize_", Stylize, style_texts.FIELDS) | _fields("inpaint_", Inpaint, inpaint_texts.FIELDS)
+    both |= _fields("upscale_", Upscale, enhance_texts.FIELDS["upscale"])
+    both |= _fields("walk_", Walk, enhance_texts.FIELDS["walk"])
     return {
         "en": {key: english for key, (english, _) in both.items()},
         "zh": {key: chinese for key, (_, chinese) in both.items()},
     }
+
+
+def _fields(prefix: str, request: type[Request], chinese: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """Return the titles and the help of `request`'s fields that `chinese` names, as key -> (English, Chinese)."""
+    both = {}
+    for name, (title, help_text) in chinese.items():
+        spec = field_spec(request, name)
+        both[f"field_{prefix}{name}"], both[f"help_{prefix}{name}"] = (spec.title, title), (spec.help, help_text)
+    return both
+
+
+def field_text(part: Literal["field", "help"], request: type[Request], name: str) -> I18nData:
+    """Return the title or the help of a request's field: its own words, or those that all requests share."""
+    own = f"{part}_{request.model_fields['kind'].default}_{name}"
+    return text(own if own in tables()["en"] else f"{part}_{name}")
 
 
 def text(key: str) -> I18nData:

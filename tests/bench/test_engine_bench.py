@@ -39,6 +39,8 @@ def test_every_promised_figure_is_there(settings: Settings, monkeypatch: pytest.
     assert rows >= {
         "streaming engine / stock",
         "stock / stock (noise)",
+        "own process / in process",
+        "desk call",
         "click to first preview",
         "stop to acknowledged",
         "stop to idle",

@@ -15,9 +15,10 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from codebook.drawing import drawn
 from studio.codebook.atlas import Atlas
+from studio.codebook.choices import ORDERS
 from studio.codebook.meter import measure, psnr, ssim
 from studio.codebook.neighbours import CodeSpace, codes_in_patch, rgb_to_lab
-from studio.codebook.orders import MAX_ASSIGNED, ORDERS, arrange
+from studio.codebook.orders import MAX_ASSIGNED, arrange
 from studio.codebook.places import Example, examples, where
 from studio.codebook.share import share
 from studio.codebook.tokens import TokenMap

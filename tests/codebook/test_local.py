@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
 
 from codebook.drawing import drawn, untrained
-from studio.codebook.local import Box, LivePicture, LocalDecoder, Reach, changed_box
+from studio.codebook.live import LivePicture
+from studio.codebook.local import TOLERANCE, Box, LocalDecoder, Reach, changed_box
 from studio.codebook.tokens import TokenMap
 from studio.codebook.vqgan import Vqgan
 from studio.errors import InvalidRequest
@@ -86,6 +88,61 @@ def test_many_edits_bring_an_exact_decode_before_the_error_adds_up(
         exact += patch.exact
     assert levels(live.image, vqgan.decode(tokens)).mean() < 1
     assert exact < 9
+
+
+def test_a_long_stroke_stays_within_a_level_of_the_exact_decode(
+    vqgan: Vqgan, decoder: LocalDecoder, large: TokenMap
+) -> None:
+    live, tokens, errors, exact = LivePicture(decoder, large), large, [], 0
+    code = (int(large.codes[10, 2]) + 7) % large.codebook_size
+    for column in range(2, 34):
+        codes = tokens.codes.copy()
+        codes[10:12, column : column + 2] = code
+        tokens = tokens.with_codes(codes)
+        patch = live.edit(tokens)
+        exact += patch is not None and patch.exact
+        errors.append(levels(live.image, vqgan.decode(tokens)).mean())
+    assert max(errors) < 1 and np.mean(errors) < 2 * TOLERANCE
+    assert exact < 8, "most dabs are answered by a patch"
+    assert live.settle().tobytes() == vqgan.decode(tokens).tobytes()
+
+
+def test_an_exact_decode_beside_the_stroke_is_shown_by_the_next_edit(
+    vqgan: Vqgan, decoder: LocalDecoder, large: TokenMap
+) -> None:
+    live = LivePicture(decoder, large)
+    live._limit = 0.02  # of 1800 tokens: the first dab begins an exact decode, the third is not too much yet
+    first = dabbed(large, 5, 5, size=5)
+    live.edit(first)
+    assert live._refresh is not None
+    live._refresh.result.result()
+    second = dabbed(first, 30, 30)
+    patch = live.edit(second)
+    assert patch is not None and not patch.exact and patch.image.size == large.size
+    away = np.ones(np.asarray(patch.image).shape[:2], bool)
+    away[20 * 8 :, 20 * 8 :] = False  # where the second dab was painted
+    exact = np.asarray(vqgan.decode(first))
+    assert np.array_equal(np.asarray(patch.image)[away], exact[away])
+
+
+def test_what_is_painted_while_the_exact_decode_runs_stays_on_top(
+    vqgan: Vqgan, decoder: LocalDecoder, large: TokenMap
+) -> None:
+    live = LivePicture(decoder, large)
+    live._limit = 0.02
+    first = dabbed(large, 5, 5, size=5)
+    live.edit(first)
+    assert live._refresh is not None
+    running, live._refresh.result = live._refresh.result, Future()
+    second = dabbed(first, 30, 5)
+    patch = live.edit(second)
+    assert patch is not None and patch.image.size != large.size, "still under way"
+    live._refresh.result.set_result(running.result())
+    live.edit(dabbed(second, 5, 30))
+    shown, before = np.asarray(live.image), np.asarray(vqgan.decode(first))
+    spot = (slice(30 * 8, 31 * 8), slice(5 * 8, 6 * 8))
+    assert levels(shown[spot], np.asarray(vqgan.decode(second))[spot]).mean() < 4
+    assert (shown[spot] != before[spot]).any()
 
 
 def test_nothing_changed_means_nothing_to_repaint(decoder: LocalDecoder, large: TokenMap, vqgan: Vqgan) -> None:

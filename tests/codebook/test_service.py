@@ -229,3 +229,14 @@ def test_operations_are_told_back_as_the_recipe_keeps_them(desk: Desk, opened: O
     assert parse_operations([change.operation])[0] == desk._document("ann", opened.document).operations[-1]
     tokens = unshare(desk.share("ann", opened.document))
     assert share(tokens) == desk.share("ann", opened.document)
+
+
+def test_codes_are_counted_in_the_examples_or_in_the_gallery(desk: Desk, vqgan: Vqgan, tmp_path: Path) -> None:
+    examples, gallery = desk.atlas("tiny"), desk.atlas("tiny", corpus="gallery", session="ann")
+    assert "2 pictures (the example pictures)" in examples.said
+    assert "2 pictures (the newest of your gallery)" in gallery.said
+    assert gallery.counts is not None and int(gallery.counts.sum()) == 2 * 64
+    assert not np.array_equal(examples.counts, gallery.counts)
+    empty = Desk(lambda model: vqgan, models=lambda: [], examples={}, cache_dir=tmp_path)
+    with pytest.raises(InvalidRequest, match="no pictures to count codes in"):
+        empty.atlas("tiny", corpus="gallery", session="ann")

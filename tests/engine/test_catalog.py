@@ -83,7 +83,7 @@ def test_words_that_cannot_be_read_are_a_problem_of_that_model_only(
     ("change", "said"),
     [
         ({"_class_name": ["custom", "Pipeline"]}, "its own code"),
-        ({"_class_name": "FluxPipeline"}, "is a FluxPipeline model"),
+        ({"_class_name": "CogVideoXPipeline"}, "is a CogVideoXPipeline model"),
         ({"unet": ["my_module", "MyUNet"]}, "names 'MyUNet' as its unet; UNet2DConditionModel is needed"),
         ({"unet": None}, "names None as its unet"),
     ],

@@ -13,6 +13,8 @@ from studio.engine.denoise import Blend, Conditioning, LoopOptions, LoopStep, Pl
 from studio.engine.engine import Engine
 from studio.engine.noise import seeds_of
 from studio.engine.prompts import Embedding
+from studio.engine.replay import Replay
+from studio.engine.trajectories import Trajectory
 from studio.errors import InvalidResult
 from tests.engine.run import loaded, never
 
@@ -77,8 +79,11 @@ def test_a_run_goes_on_from_any_step_bit_for_bit(model: Any, scheduler: str, opt
     outputs = tuple(step.output.numpy() for step in whole)
     for k in (2, len(whole) - 1):
         counted = Counted(model)
-        rest = steps_of(counted, plan(model, scheduler=scheduler, batch=2), LoopOptions(replay=outputs[:k], **extra))
+        replay = Replay(Trajectory(outputs[:k]))
+        steps = steps_of(counted, plan(model, scheduler=scheduler, batch=2), LoopOptions(replay=replay, **extra))
+        rest = [step for step in steps if not step.is_replayed]
         assert [step.index for step in rest] == list(range(k + 1, len(whole) + 1))
+        np.testing.assert_array_equal(steps[0].clean.numpy(), whole[0].clean.numpy())
         assert len(counted.rows) == 2 * len(rest)
         np.testing.assert_array_equal(rest[-1].latents.numpy(), whole[-1].latents.numpy())
 
@@ -88,8 +93,10 @@ def test_a_fork_with_another_prompt_keeps_the_first_steps_and_changes_the_rest(m
     other = Plan(
         model.condition("a dog", "", guidance_scale=5, width=64, height=64), (4, 8, 8), "dpmpp_2m", 6, seeds_of(11, 1)
     )
-    forked = steps_of(model, other, LoopOptions(replay=tuple(step.output.numpy() for step in first[:3])))
-    assert forked[0].index == 4
+    replay = Replay(Trajectory(tuple(step.output.numpy() for step in first[:3])))
+    forked = steps_of(model, other, LoopOptions(replay=replay))
+    assert [step.is_replayed for step in forked[:4]] == [True, True, True, False]
+    torch.testing.assert_close(forked[2].latents, first[2].latents, rtol=0, atol=0)
     assert not torch.equal(forked[-1].latents, first[-1].latents)
 
 

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from studio.engine import memory
-from studio.engine.denoise import LoopOptions
 from studio.engine.engine import Engine, facts_of
+from studio.engine.images import to_pictures
 from studio.errors import InvalidRequest, InvalidResult, ModelError, OutOfMemory, UnknownName
 from studio.events import Cancelled, Decoding, Finished, Loading, Step
 from studio.jobs import JobRunner
@@ -229,26 +229,31 @@ def test_a_setting_that_cannot_fit_is_refused_before_it_runs(engine: Engine, mon
     assert len(finish(engine, model="sd1", width=512, height=256, steps=1).images) == 1
 
 
-def test_a_kept_trajectory_goes_on_to_the_same_picture(engine: Engine) -> None:
-    request = small(model="sdxl", scheduler="euler_a", batch=2, steps=5)
+def test_every_picture_s_run_is_kept_under_the_recipe_that_makes_it_alone(engine: Engine) -> None:
+    request = small(model="sdxl", scheduler="euler_a", batch=2, steps=5, seed=7)
     ending = events_of(engine, request)[-1]
     assert isinstance(ending, Finished)
     model = loaded(engine, "sdxl")
-    trajectory = engine.trajectory(request, model)
-    assert trajectory is not None and len(trajectory.outputs) == 5
-    run = engine.sample(
-        model, request, 64, 64, should_stop=lambda: False, options=LoopOptions(replay=trajectory.outputs[:3])
-    )
-    with torch.inference_mode():
-        steps = []
-        while True:
-            try:
-                steps.append(next(run))
-            except StopIteration as stop:
-                result = stop.value
-                break
-    assert [step.index for step in steps if isinstance(step, Step)] == [4, 5]
-    np.testing.assert_array_equal(arrays(result.images), arrays(ending.images))
+    for place in range(2):
+        kept = engine.trajectory(small(model="sdxl", scheduler="euler_a", steps=5, seed=7 + place), model)
+        assert kept is not None and len(kept) == 5
+        with torch.inference_mode():
+            again = to_pictures(model.model.decode(torch.from_numpy(kept.latents[-1])))
+        np.testing.assert_array_equal(np.asarray(again[0]), np.asarray(ending.images[place]))
+
+
+def test_a_run_that_settles_stops_by_itself_only_when_asked_to(engine: Engine) -> None:
+    settled = {"model": "ldm", "steps": 30, "scheduler": "ddim", "guidance_scale": 1}
+    whole = finish(engine, **settled)
+    early = finish(engine, **settled, auto_stop=True)
+    film = whole.extras["films"][0]
+    assert film.count == 30 and film.frames.width == 30 * film.frame(1).width
+    assert film.settled.max() <= 30 and 1 <= film.enough <= 30
+    assert film.moving[0] == 1
+    calm = next((i + 1 for i in range(4, 31) if max(film.moving[i - 2 : i]) <= 0.02), 30)
+    assert early.facts.get("stopped_at", 30) == early.extras["films"][0].count
+    assert early.extras["films"][0].count <= 30
+    assert calm >= 4
 
 
 def test_the_job_runner_drives_the_engine(engine: Engine) -> None:

@@ -144,7 +144,7 @@ def test_a_folders_checksum_does_not_depend_on_where_it_lies(model_folder: Path,
 
 
 def test_a_prompt_cache_encodes_once_and_forgets_the_oldest() -> None:
-    cache = PromptCache(lambda text: Embedding(torch.full((1, 2, 2), float(len(text)))), size=2)
+    cache = PromptCache(lambda phrase: Embedding(torch.full((1, 2, 2), float(len(phrase.text)))), size=2)
     for text in ("a", "bb", "a", "a", "ccc", "a", "bb"):
         assert cache(text).text[0, 0, 0] == len(text)
     assert cache.encoder_runs == 4  # a, bb, ccc, and bb again after it was forgotten

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
+from studio.errors import InvalidRequest
 from studio.evaluate import pictures
 from studio.evaluate.inpaint import HIDDEN, evaluate_inpaint
 from studio.evaluate.inpaint import as_table as inpaint_table
+from studio.evaluate.report import Log
 from studio.evaluate.style import as_table as style_table
 from studio.evaluate.style import evaluate_style
 from studio.inpaint import methods as inpainting
@@ -79,3 +83,21 @@ def test_methods_are_measured_on_the_shipped_pictures() -> None:
     assert [row.hidden for row in rows] == list(HIDDEN)
     assert all(row.changed == 0 and row.psnr > 12 for row in rows)
     assert inpaint_table(rows).count("telea") == 3
+
+
+def test_a_log_keeps_measurements_and_is_not_measured_again(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def measure() -> dict[str, float]:
+        asked.append(1)
+        return {"seconds": 2.0}
+
+    path = tmp_path / "log.jsonl"
+    for _ in range(2):
+        log = Log(path)
+        assert log.figures({"method": "colour", "side": 96}, measure) == {"seconds": 2.0}
+        assert log.figures({"side": 96, "method": "colour"}, measure) == {"seconds": 2.0}
+    assert len(asked) == 1
+    path.write_text("no log\n")
+    with pytest.raises(InvalidRequest, match="not a log"):
+        Log(path)

@@ -19,7 +19,7 @@ from studio.gallery import Filters, Gallery, recorder
 from studio.gallery.entry import new_id, sequence_of
 from studio.jobs import Job
 from studio.pictures import picture_hash
-from studio.requests import Inpaint, TextToImage
+from studio.requests import Fork, Inpaint, TextToImage
 
 
 def test_saved_picture_is_given_back_with_its_pixels_and_its_request(gallery: Gallery) -> None:
@@ -282,3 +282,12 @@ def test_index_is_set_up_to_last(gallery: Gallery) -> None:
 def test_ids_sort_by_time_and_give_it_back() -> None:
     assert new_id(10) < new_id(11) < new_id(32**9)
     assert sequence_of(new_id(1_790_000_000_123_456)) == 1_790_000_000_123_456
+
+
+def test_a_fork_knows_the_picture_of_the_run_it_goes_on_from(gallery: Gallery) -> None:
+    other, run = save(gallery, 3, prompt="a fox", steps=9), save(gallery, 3, prompt="a fox")
+    recipe = {**run.request.model_dump(mode="json"), "seed": 3, "batch": 1}
+    fork = Fork(prompt="a fox in the snow", parent=recipe, step=4, seed=3)
+    entry = gallery.save(noise(9), request=fork, seed=3, facts={}, job_id="f" * 16, owner="anna")
+    assert [(link.role, link.entry and link.entry.id) for link in gallery.parents(entry.id)] == [("run", run.id)]
+    assert [it.id for it in gallery.children(run.id)] == [entry.id] and gallery.children(other.id) == []

@@ -6,6 +6,7 @@ import argparse
 import json
 import zipfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,12 @@ def test_export_and_import(studio: Callable[..., tuple[int, list[str]]], tmp_pat
     noise(50).save(tmp_path / "photo.png")
     assert studio("import", tmp_path / "photo.png") == (0, ["1 picture imported, 0 known already, 0 left out"])
     assert studio("import", tmp_path / "a.zip") == (0, ["0 pictures imported, 2 known already, 0 left out"])
+
+
+def test_list_takes_days_and_sizes(studio: Callable[..., tuple[int, list[str]]]) -> None:
+    today = f"{datetime.now():%Y-%m-%d}"
+    assert len(studio("list", "--from", today, "--to", today, "--size", "16x16")[1]) == 3
+    assert studio("list", "--to", "2020-01-01")[1] == studio("list", "--size", "8x8")[1] == []
+    for wrong in (("--from", "yesterday"), ("--to", "2026-13-01"), ("--size", "big")):
+        with pytest.raises(InvalidRequest, match=wrong[1]):
+            studio("list", *wrong)

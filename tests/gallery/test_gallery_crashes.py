@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -54,7 +55,7 @@ def assert_nothing_lost(folder: Path, outcomes: list[list[str]]) -> None:
 
 
 @needs_fork
-def test_kill_at_any_line_of_a_save_loses_nothing(tmp_path: Path) -> None:
+def test_kill_at_any_line_of_a_save_loses_nothing(tmp_path: Path, figure: Callable[..., None]) -> None:
     """Promise R5: 100 points spread over a save in the default run, every single line in the full one."""
     outcomes = children(tmp_path / "gallery", "lines", 0 if FULL else 100)
     assert len(outcomes) >= (300 if FULL else 102)
@@ -63,7 +64,7 @@ def test_kill_at_any_line_of_a_save_loses_nothing(tmp_path: Path) -> None:
 
 
 @needs_fork
-def test_kill_at_any_moment_loses_nothing(tmp_path: Path) -> None:
+def test_kill_at_any_moment_loses_nothing(tmp_path: Path, figure: Callable[..., None]) -> None:
     """Promise R5: 100 kills at random moments, also inside SQLite and system calls; 1,000 in the full run."""
     outcomes = children(tmp_path / "gallery", "random", 1000 if FULL else 100)
     assert_nothing_lost(tmp_path / "gallery", outcomes)
@@ -280,7 +281,8 @@ def test_really_full_disk_refuses_clearly_and_still_deletes(small_disk: Path, mo
                 if refused > 10:
                     break
         assert len(saved) > 5 and refused > 10
-        (small_disk / "filler").write_bytes(bytes(1))
+        with contextlib.suppress(OSError):  # where even this finds no room, there is nothing left to fill
+            (small_disk / "filler").write_bytes(bytes(4096))
         assert gallery.count() == len(saved)
         gallery.trash([saved[0].id, saved[1].id])
         assert gallery.empty_trash(older_than_days=0) == 2

@@ -19,7 +19,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from studio.errors import GalleryError, InvalidRequest
 from studio.gallery import Filters, Gallery
 from studio.gallery.archive import ArchiveRefused, Limits
-from studio.gallery.export import export_zip, rendered, table
+from studio.gallery.export import export_zip, fill_zip, rendered, stream_zip, table
 from studio.gallery.importing import import_pictures, own_recipe
 from studio.gallery.site import export_site
 from studio.interop.a1111 import parse_parameters
@@ -278,3 +278,28 @@ def test_mutated_archives_are_refused_or_read(gallery: Gallery, tmp_path: Path) 
         except InvalidRequest:
             continue
     assert gallery.count() == 0
+
+
+def test_a_streamed_zip_is_the_written_one_and_comes_in_parts(gallery: Gallery, tmp_path: Path) -> None:
+    entries = [save(gallery, number, width=256, height=256) for number in range(4)]
+    export_zip(entries, tmp_path / "a.zip")
+    parts = list(stream_zip(lambda archive: fill_zip(archive, entries)))
+    assert len(parts) == 5 and all(parts), "one part for each picture, and the end"
+    with zipfile.ZipFile(tmp_path / "a.zip") as written, zipfile.ZipFile(io.BytesIO(b"".join(parts))) as streamed:
+        assert streamed.testzip() is None
+        assert [(it.filename, it.CRC) for it in streamed.infolist()] == [
+            (it.filename, it.CRC) for it in written.infolist()
+        ]
+
+
+def test_an_export_that_may_leave_out_names_what_it_left_out(gallery: Gallery) -> None:
+    entries = [save(gallery, number) for number in range(3)]
+    entries[1].path.write_bytes(b"torn")
+    left_out: list[str] = []
+    data = b"".join(stream_zip(lambda archive: fill_zip(archive, entries, left_out=left_out)))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = archive.namelist()
+        assert archive.read("left-out.txt").decode().startswith(entries[1].id)
+    assert [name[:4] for name in names] == ["0001", "0002", "pict", "left"] and len(left_out) == 1
+    with pytest.raises(GalleryError):
+        list(stream_zip(lambda archive: fill_zip(archive, entries)))

@@ -16,7 +16,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from studio.interop.a1111 import a1111_parameters, parse_parameters, quote, unquote
 from studio.interop.mapping import to_request
 from studio.interop.metadata import Foreign, read
-from studio.requests import Inpaint, Reconstruct, TextToImage, parse
+from studio.requests import Inpaint, Reconstruct, StyleWords, TextToImage, parse
 
 A1111 = (
     "a red apple, <lora:glow:0.8> on a table\nsecond line\nNegative prompt: blurry, ugly\nbad hands\n"
@@ -106,8 +106,7 @@ def test_a1111_picture_is_read_and_mapped() -> None:
     assert isinstance(request, TextToImage)
     assert (request.width, request.height, request.steps, request.guidance_scale) == (512, 768, 28, 6.5)
     assert (request.seed, request.scheduler, request.model) == (1234567890, "dpmpp_2m_karras", "sd15")
-    assert request.prompt == "a red apple, on a table\nsecond line"
-    assert unmapped[0] == "Lora glow: not used here."
+    assert request.prompt == "a red apple, <lora:glow:0.8> on a table\nsecond line"  # the same token works here
     assert "Clip skip: 2" in unmapped
     assert "Denoising strength 0.75: it was made from another picture." in unmapped
     assert not [line for line in unmapped if "Version" in line]
@@ -202,6 +201,24 @@ def test_parameters_are_written_as_a1111s_reader_expects() -> None:
         "a red apple\nsecond line\nNegative prompt: blurry\n"
         "Steps: 28, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 6.5, Seed: 3, Size: 512x768, "
         'Model hash: 6ce0161689, Model: "my, model", Version: Tessera Studio 0.1.0'
+    )
+    made = {"drawn": {"prompt": "a blue (hat:1.2)", "negative_prompt": ""}, "variation_seed": 12, "size": (256, 256)}
+    ink = StyleWords(name="ink", prompt="ink of {prompt}", negative_prompt="photo")
+    varied = TextToImage(prompt="a {red|blue} (hat:1.2)", styles=(ink,), variation_strength=0.25, variation_seed=11)
+    text = a1111_parameters(varied, 3, made)
+    assert text.startswith("ink of a blue (hat:1.2)\nNegative prompt: photo\nSteps: 20, ")
+    assert "Size: 256x256, Variation seed: 12, Variation seed strength: 0.25, Version" in text
+    foreign = read(png(parameters=text))
+    assert foreign is not None
+    values, _ = to_request(foreign)
+    assert (values["variation_seed"], values["variation_strength"]) == (12, 0.25)
+    axes = [
+        {"field": "steps", "title": "Steps", "values": ["10", "20"]},
+        {"field": "width", "title": "Width", "values": ["64"]},
+    ]
+    text = a1111_parameters(TextToImage(prompt="a"), None, {"grid": {"axes": axes}, "size": (900, 700)})
+    assert (
+        'Size: 256x256, Script: X/Y/Z plot, X Type: Steps, X Values: "10, 20", Y Type: Width, Y Values: 64, V' in text
     )
     inpaint = Inpaint(prompt="a hat", source="0" * 64, mask="1" * 64, strength=0.75, seed=9)
     assert "Size: 64x32, Denoising strength: 0.75, Version" in a1111_parameters(inpaint, 9, {"size": (64, 32)})

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import pytest
+from PIL import Image
 
 from studio.errors import InvalidRequest, QueueFull
 from studio.events import Cancelled, Event, Finished, Step
-from studio.jobs import JobRunner
+from studio.jobs import Job, JobRunner
 from studio.requests import Fork, Request, TextToImage
 from studio.sharing.budget import Budget, GuestRunner
+from studio.sharing.safety import WithoutPreviews
 
 
 def endless(request: Request, should_stop: Callable[[], bool]) -> Iterator[Event]:
@@ -36,9 +41,28 @@ def test_requests_over_the_budget_name_the_value_and_the_bound(changes: dict[str
         Budget().check(TextToImage(prompt="a", **changes))
 
 
+def test_behind_a_filter_no_preview_is_seen() -> None:
+    def painting(request: Request, should_stop: Callable[[], bool]) -> Iterator[Event]:
+        yield Step(1, 2, preview=Image.new("RGB", (8, 8)))
+        yield Finished((), (), 0.0)
+
+    with JobRunner(painting, lambda job, finished: finished) as runner:
+        guests = GuestRunner(runner, Budget(), shown=lambda job: cast("Job", WithoutPreviews(job)))
+        job = guests.submit(TextToImage(prompt="a"), owner="guest")
+        steps = [event for event in job.events(timeout_seconds=20) if isinstance(event, Step)]
+        assert steps and all(step.preview is None for step in steps)
+
+        async def streamed() -> list[Event]:
+            return [event async for event in job.stream() if isinstance(event, Step)]
+
+        with ThreadPoolExecutor(1) as own:  # a loop of its own, whatever runs on this thread
+            seen = own.submit(lambda: asyncio.run(streamed())).result()
+        assert all(event.preview is None for event in seen)  # type: ignore[union-attr]
+
+
 def test_kinds_that_reach_into_other_jobs_are_not_for_guests() -> None:
     with pytest.raises(InvalidRequest, match="Guests cannot do this"):
-        Budget().check(Fork(parent="x", step=1))
+        Budget().check(Fork(prompt="a", parent={"kind": "text_to_image", "prompt": "a"}, step=1))
 
 
 def test_a_guests_job_ends_when_its_time_is_up_and_pending_jobs_are_counted() -> None:

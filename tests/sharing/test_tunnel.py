@@ -7,13 +7,12 @@ import pytest
 from studio.sharing.tunnel import NoTunnel, local_network_address, open_tunnel
 
 
-def test_a_tunnel_that_cannot_be_made_says_why_and_what_else_there_is() -> None:
+def test_a_tunnel_that_cannot_be_made_says_why() -> None:
     def refuse(*_: object) -> str:
         raise RuntimeError("Could not get share link") from OSError("Name or service not known")
 
-    with pytest.raises(NoTunnel, match="Name or service not known") as error:
+    with pytest.raises(NoTunnel, match="Name or service not known"):
         open_tunnel(1, connect=refuse)
-    assert "--listen" in error.value.hint
 
 
 def test_a_relay_that_does_not_answer_is_given_up() -> None:

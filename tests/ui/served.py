@@ -68,23 +68,24 @@ def serve(blocks: gr.Blocks, sessions: Sessions, *routers: APIRouter) -> Iterato
         thread.join(10)
 
 
-_NOT_OURS = ("Failed to load resource", "AbortError: ", "Unexpected error Connection errored out")
+_CUT_STREAM = ("AbortError: ", "Unexpected error Connection errored out")
 
 
 def watch_errors(page: Page) -> list[str]:
-    """Collect uncaught script errors and error lines of the console.
+    """Collect uncaught script errors and error lines of the console, each with where it came from.
 
-    Left out: a refused request, which is the page's to explain, and what Gradio says of its own event stream when
-    a reload cuts it.
+    Left out: a refused request, which is the page's to explain, and what Gradio's bundle (not our scripts) says of
+    its own event stream when a reload cuts it.
     """
     errors: list[str] = []
 
-    def note(text: str) -> None:
-        if not text.startswith(_NOT_OURS):
-            errors.append(text)
+    def note(text: str, where: str) -> None:
+        of_gradio = "/assets/" in where and "/studio/static/" not in where
+        if not text.startswith("Failed to load resource") and not (of_gradio and text.startswith(_CUT_STREAM)):
+            errors.append(f"{text} ({where})")
 
-    page.on("pageerror", lambda error: note(str(error)))
-    page.on("console", lambda line: note(line.text) if line.type == "error" else None)
+    page.on("pageerror", lambda error: note(str(error), str(error.stack)))
+    page.on("console", lambda line: note(line.text, line.location["url"]) if line.type == "error" else None)
     return errors
 
 

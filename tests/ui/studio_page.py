@@ -15,6 +15,7 @@ from studio.gallery import Gallery, recorder
 from studio.jobs import JobRunner
 from studio.pictures import PictureStore
 from studio.settings import Settings
+from studio.state.memory import Memory
 from studio.ui.serve import serving
 from studio.ui.session import Sessions
 from studio.ui.studio import ModelCard, Quality, Status, Studio
@@ -56,15 +57,18 @@ class Opened:
 
 
 @contextmanager
-def opened_studio(folder: Path) -> Iterator[Opened]:
+def opened_studio(folder: Path, *, port: int = 0) -> Iterator[Opened]:
     """Serve a studio whose data lies in `folder`."""
-    settings = Settings(data_dir=folder, port=0, browser=False)
+    settings = Settings(data_dir=folder, port=port, browser=False)
     engine, status = FakeEngine(), [Status()]
     with (
         Gallery(settings.gallery_dir, reserve_bytes=0) as gallery,
-        JobRunner(engine.run, recorder(gallery)) as runner,
+        Memory(folder) as memory,
+        JobRunner(engine.run, recorder(gallery), journal=memory.journal) as runner,
     ):
         pictures = PictureStore(settings.data_dir / "pictures")
-        studio = Studio(runner, gallery, pictures, settings, models=lambda: [CARD], status=lambda: status[0])
+        studio = Studio(
+            runner, gallery, pictures, settings, models=lambda: [CARD], status=lambda: status[0], drafts=memory.drafts
+        )
         with serving(studio, settings) as address:
             yield Opened(address, studio, engine, gallery, Sessions.in_folder(settings.data_dir), status)

@@ -308,6 +308,23 @@ def test_pen_pressure_makes_the_line_thinner(drawing: Drawing) -> None:
     assert 6 <= thin <= 14 and 36 <= thick <= 44
 
 
+def test_the_other_end_of_a_pen_erases(drawing: Drawing) -> None:
+    drawing.size(40)
+    drawing.drag((60, 60), (200, 60))
+    x, y = drawing.at(100, 60)
+    drawing.page.evaluate(
+        """([x, y]) => {
+            const canvas = document.querySelector('.sc-view');
+            const pen = {pointerType: 'pen', pointerId: 7, pressure: 1, clientX: x, clientY: y, bubbles: true};
+            canvas.dispatchEvent(new PointerEvent('pointerdown', {...pen, button: 5, buttons: 32}));
+            canvas.dispatchEvent(new PointerEvent('pointerup', {...pen, button: 5, buttons: 0, pressure: 0}));
+        }""",
+        [x, y],
+    )
+    mask = drawing.mask()
+    assert mask[60, 100] == 0 and mask[60, 150] == 255
+
+
 def test_a_saved_mask_loaded_again_is_the_same(drawing: Drawing, tmp_path: Path) -> None:
     drawing.drag((60, 60), (200, 180))
     before = drawing.mask()

@@ -252,6 +252,38 @@ def test_a_selection_keeps_edits_inside_and_can_be_stamped_elsewhere(painting: P
     assert np.array_equal(painting.codes()[7:10, 8:12], shuffled[1:4, 1:5])
 
 
+def test_a_click_while_selecting_shows_the_code_that_is_there(painting: Painting) -> None:
+    before = painting.codes()
+    painting.page.keyboard.press("m")
+    painting.page.mouse.click(*painting.at(3, 7))
+    painting.page.wait_for_function(f"{APP}.card.card?.code === {before[3, 7]}")
+    assert painting.run(f"{APP}.canvas.code") == before[3, 7] and painting.run(f"{APP}.canvas.selection.size") == 0
+    assert np.array_equal(painting.codes(), before)
+
+
+def test_codes_are_counted_in_the_examples_or_in_the_gallery(painting: Painting) -> None:
+    page, chosen = painting.page, ".cb-said select"
+    assert "the example pictures" in page.locator(".cb-said span").inner_text()
+    page.locator(chosen).select_option("gallery")
+    page.wait_for_function("document.querySelector('.sc-notice[data-kind=error]:not([hidden])') !== null")
+    assert page.locator(chosen).input_value() == "examples", "an empty gallery is said, and nothing changes"
+
+
+def test_a_saved_text_file_is_opened_from_disk(painting: Painting) -> None:
+    painting.choose(another(painting.codes()))
+    painting.stroke((4, 4), (4, 9))
+    codes, path = painting.codes(), painting.site.folder / "picture.tokens"
+    path.write_text(painting.text() + "\n")
+    painting.run(f"{APP}.open({{example: 'dusk'}})")
+    painting.page.click(".sc-bar [data-name=open]")
+    with painting.page.expect_file_chooser() as chooser:
+        painting.page.get_by_role("button", name="From a file").click()
+    chooser.value.set_files(str(path))
+    painting.page.wait_for_function(f"{APP}.desk.document && !{APP}.desk.document.has_source")
+    painting.rest()
+    assert np.array_equal(painting.codes(), codes)
+
+
 def test_the_palette_of_another_picture_redraws_this_one(painting: Painting) -> None:
     page = painting.page
     page.click(".sc-bar [data-name=palette]")

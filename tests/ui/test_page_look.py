@@ -21,7 +21,8 @@ def test_nothing_sticks_out_sideways_on_a_phone(visit: Visit) -> None:
     page.click("#create-generate")
     page.wait_for_selector('#create-stage .stage[data-state="finished"]')
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    stage, settings = (page.locator(it).bounding_box() for it in (".desk-stage", ".desk-settings"))
+    parts = ("#tab-create .desk-stage", "#tab-create .desk-settings")
+    stage, settings = (page.locator(it).bounding_box() for it in parts)
     assert stage and settings and stage["y"] < settings["y"], "the picture comes before the settings"
 
 
@@ -51,7 +52,7 @@ def test_opening_the_page_asks_no_other_machine_and_logs_no_error(opened: Opened
     page.reload()
     page.wait_for_selector("#create-stage .stage[data-state]")
     page.get_by_role("tab", name="Gallery").click()
-    page.wait_for_selector(".shelf-empty")
+    page.wait_for_selector(".gp-empty")
     assert len(asked) > 10
     assert [url for url in asked if not url.startswith((opened.address, "data:", "blob:"))] == []
     assert errors == []

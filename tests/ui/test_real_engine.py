@@ -1,29 +1,22 @@
-"""The whole studio, page to pixels: the real engine on a tiny model of random weights, in a real browser."""
+"""The whole studio, page to pixels: the real engine in its own process on a tiny model, in a real browser."""
 
 from __future__ import annotations
 
 import base64
 import io
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from gradio_client import Client
 from PIL import Image, ImageChops
 from playwright.sync_api import Browser
+from real_studio import real_studio
 
-from studio.app import EngineHost, page_model
-from studio.engine.catalog import scan
-from studio.events import Event, Finished
-from studio.gallery import Gallery, recorder
-from studio.jobs import JobRunner
-from studio.pictures import PictureStore
-from studio.requests import Request, TextToImage
-from studio.settings import Settings
-from studio.ui.serve import serving
-from studio.ui.studio import Studio
-from tests.engine.tiny import save_ldm
+from studio.events import Finished
+from studio.gallery import Gallery
+from studio.process.host import EngineHost
+from studio.requests import TextToImage
 
 pytestmark = pytest.mark.browser
 
@@ -43,25 +36,9 @@ KEEP_PREVIEWS = """() => {
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Iterator[tuple[str, EngineHost, Gallery]]:
-    """The studio on a model of random weights; its steps are slowed so that a browser can follow."""
-    settings = Settings(
-        data_dir=tmp_path / "data", port=0, browser=False, device="cpu", dtype="float32", preview_seconds=0
-    )
-    save_ldm(settings.data_dir / "models" / "tiny")
-    pictures = PictureStore(settings.data_dir / "pictures")
-    host = EngineHost(settings, pictures.get)
-    host.start(warm_up=False)
-    models = [page_model(card) for card in scan(settings.checkpoint_folders).models if "tiny" in card.id]
-
-    def run(request: Request, should_stop: Callable[[], bool]) -> Iterator[Event]:
-        for event in host.run(request, should_stop):
-            yield event
-            time.sleep(0.1)
-
-    with Gallery(settings.gallery_dir, reserve_bytes=0) as gallery, JobRunner(run, recorder(gallery)) as runner:
-        studio = Studio(runner, gallery, pictures, settings, models=lambda: models)
-        with serving(studio, settings) as address:
-            yield address, host, gallery
+    """The studio's address, its engine and its gallery."""
+    with real_studio(tmp_path) as parts:
+        yield parts
 
 
 def test_a_prompt_on_the_page_gives_previews_and_the_engines_own_picture(
@@ -80,7 +57,7 @@ def test_a_prompt_on_the_page_gives_previews_and_the_engines_own_picture(
     page.context.close()
 
     entry = gallery.page().entries[0]
-    *_, finished = host.engine().run(entry.request, lambda: False)
+    *_, finished = host.run(entry.request, lambda: False)
     assert isinstance(finished, Finished)
     assert ImageChops.difference(gallery.open(entry.id), finished.images[0]).getbbox() is None
 

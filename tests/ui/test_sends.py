@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import gradio as gr
 import pytest
 
@@ -43,3 +45,45 @@ def test_buttons_lead_to_every_other_tab_that_receives() -> None:
         sends.receive("codebook", take=lambda record, request: record, outputs=[shown])
         sends.connect(tabs, recipe_of=lambda record, request: {})
     assert len(blocks.fns) == 2
+
+
+def test_names_must_fit_the_outputs_they_name() -> None:
+    sends = Sends([])
+    with gr.Blocks(analytics_enabled=False), pytest.raises(ValueError, match="1 names for 2 outputs"):
+        boxes = [gr.Textbox(), gr.Textbox()]
+        sends.receive_recipes("text_to_image", tab="create", fill=lambda recipe: [], outputs=boxes, names=["prompt"])
+
+
+def recalled(kind: str, what: str) -> dict[str, object]:
+    """Return what an event of a script brings back into the controls of the one tab there is, by label."""
+    sends = Sends([])
+    with gr.Blocks(analytics_enabled=False), gr.Tabs() as tabs:
+        names = ["prompt", "steps", "seed"]
+        controls = [gr.Textbox(label=name) for name in names]
+        script = gr.HTML(js_on_load="/* events: 'send', 'reuse' */")
+        sends.receive_recipes(
+            "text_to_image", tab="create", fill=lambda it: [it[name] for name in names], outputs=controls, names=names
+        )
+        wired: list[Callable[..., dict[object, object]]] = []
+        sends.listen(send=lambda *_, **__: None, reuse=lambda function, *_, **__: wired.append(function))
+        sends.connect(tabs, recipe_of=lambda record, request: {"kind": kind, "prompt": "fox", "steps": 9, "seed": 3})
+        values = wired[0](gr.Request(), gr.EventData(script, {"id": "x", "what": what}))
+    return {it.label: value for it, value in values.items() if isinstance(it, gr.Textbox)}
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        ("all", {"prompt": "fox", "steps": 9, "seed": 3}),
+        ("remix", {"prompt": "fox", "steps": 9}),
+        ("seed", {"seed": 3}),
+        ("prompt", {"prompt": "fox"}),
+    ],
+)
+def test_settings_are_brought_back_whole_or_in_part(what: str, expected: dict[str, object]) -> None:
+    assert recalled("text_to_image", what) == expected
+
+
+def test_the_words_of_any_picture_suit_the_first_tab_its_settings_do_not() -> None:
+    assert recalled("inpaint", "prompt") == {"prompt": "fox"}
+    assert recalled("inpaint", "all") == {}

@@ -17,8 +17,8 @@ from PIL import Image
 
 from studio.events import Cancelled, Decoding, Failed, Finished, Loading, Queued, Step
 from studio.jobs import Job, JobRunner
-from studio.requests import TextToImage
-from studio.ui.stream import PREVIEW_BYTES, StageValue, Watchers, data_url, stage_value
+from studio.requests import Inpaint, Stylize, TextToImage
+from studio.ui.stream import PREVIEW_BYTES, StageValue, Watchers, data_url, original, stage_value
 
 T = TypeVar("T")
 
@@ -97,8 +97,8 @@ def test_a_page_follows_its_jobs_one_after_the_other_with_one_watcher(runner: Jo
         engine.resume.set()
         return await first, second
 
-    values, nothing = in_a_loop(both())
-    assert nothing == []
+    values, at_once = in_a_loop(both())
+    assert [(value["job"], value["more"]) for value in at_once] == [(values[0]["job"], 1)]
     assert [value["state"] for value in values if value["state"] == "finished"] == ["finished"] * 2
     assert max(value["more"] for value in values) == 1 and values[-1]["more"] == 0
 
@@ -129,3 +129,11 @@ def test_a_stage_shows_only_its_own_kind_of_job(runner: JobRunner, engine: FakeE
     assert Watchers(runner, "inpaint").active("me") == []
     engine.resume.set()
     job.result(timeout_seconds=60)
+
+
+def test_a_job_that_changes_a_picture_says_which_and_how_far_it_extends_it() -> None:
+    ref = "a" * 64
+    painted = Inpaint(source=ref, extend=(0, 0, 32, 0), prompt="a cat")
+    assert original(painted) == {"url": f"studio/inputs/{ref}", "extend": [0, 0, 32, 0]}
+    assert original(Stylize(content=ref)) == {"url": f"studio/inputs/{ref}", "extend": [0, 0, 0, 0]}
+    assert original(TextToImage(prompt="a cat")) is None

@@ -7,6 +7,7 @@ import string
 
 import pytest
 
+from studio.ui.gallery_page.words import WORDS as GALLERY_WORDS
 from studio.ui.static_files import FOLDER
 from studio.ui.texts import script, tables, text
 
@@ -31,18 +32,21 @@ def test_an_unknown_key_is_found_out_when_the_page_is_built() -> None:
 
 
 def test_the_page_and_its_scripts_use_every_text_they_have_and_have_every_text_they_use() -> None:
-    folders = [*FOLDER.glob("page/*.js"), *FOLDER.glob("*.py"), *FOLDER.glob("tabs/*.py"), *FOLDER.glob("canvas/*")]
-    sources = {path: path.read_text(encoding="utf-8") for path in folders if path.is_file() and path.name != "texts.py"}
+    files = [it for kind in ("*.js", "*.py") for it in FOLDER.rglob(kind) if not it.stem.endswith(("texts", "words"))]
+    sources = {it: it.read_text(encoding="utf-8") for it in files}
     known = tables()["en"].keys()
     for path, source in sources.items():
         if path.parent.name == "page":
             assert not set(re.findall(r'say\("(\w+)"', source)) - known, path
     everything = "".join(sources.values())
+    built = tuple(re.findall(r'["`](\w+_)\$?\{', everything))  # f"share_{why}", `models_${state}`
     unused = [
         key
         for key in known
         if f'"{key}"' not in everything
-        and not key.startswith(("field_", "help_", "send_to_"))
+        and key not in GALLERY_WORDS  # see test_gallery_words
+        and not key.startswith((*built, "field_", "help_", "send_to_", "method_", "prefill_"))
+        and not key.endswith(("_help", "_empty", "_one"))
         and not key.endswith("_hint")
     ]
     assert unused == []

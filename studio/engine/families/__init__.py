@@ -10,7 +10,9 @@ from typing import Any
 
 FAMILIES: dict[str, str] = {
     "ldm": "studio.engine.families.ldm",
+    "masked_tokens": "studio.engine.families.masked_tokens",
     "stable_diffusion": "studio.engine.families.stable_diffusion",
+    "pipeline": "studio.engine.families.pipeline",
 }
 
 

@@ -22,10 +22,12 @@ from studio.engine.denoise import Conditioning
 from studio.engine.device import Placement
 from studio.engine.families.parts import load_diffusers_part, load_transformers_part, nbytes_of, place
 from studio.engine.families.prompt_text import ReadPrompt, english, truncation_notes
+from studio.engine.families.weighting import away_from, framed, tokenize
 from studio.engine.prompts import Embedding, PromptCache
 from studio.engine.schedulers import choose, make
 from studio.errors import ModelError
 from studio.events import Loading
+from studio.prompt.phrase import Phrase
 
 TOKENS = 77
 
@@ -43,6 +45,7 @@ class LatentDiffusion:
         self.text_encoder, self.tokenizer = parts["bert"], parts["tokenizer"]
         self.scheduler_config: dict[str, Any] = parts["scheduler"]
         self.prompts = PromptCache(self._embed)
+        self.adapters = None
         self.factor = 2 ** (len(self.autoencoder.config.block_out_channels) - 1)
 
     @property
@@ -58,13 +61,13 @@ class LatentDiffusion:
         """Return (c, h, w) of the latents."""
         return self.unet.config.in_channels, height // self.factor, width // self.factor
 
-    def read_prompt(self, prompt: str) -> ReadPrompt:
-        """Return the prompt in the language the model was trained on, with notes for the artist."""
-        read = english(prompt)
-        return ReadPrompt(read.text, (*read.notes, *truncation_notes(self.tokenizer, read.text, TOKENS)))
+    def read_prompt(self, phrase: Phrase) -> ReadPrompt:
+        """Return the phrase in the language the model was trained on, with notes for the artist."""
+        read = english(phrase)
+        return ReadPrompt(read.phrase, (*read.notes, *truncation_notes(self.tokenizer, read.phrase, TOKENS)))
 
     def condition(
-        self, prompt: str, negative_prompt: str, *, guidance_scale: float, width: int, height: int
+        self, prompt: str | Phrase, negative_prompt: str | Phrase, *, guidance_scale: float, width: int, height: int
     ) -> Conditioning:
         """Encode the prompts; no negative row without guidance."""
         negative = self.prompts(negative_prompt) if guidance_scale != 1 else None
@@ -90,15 +93,38 @@ class LatentDiffusion:
             latents = encoded.latent_dist.mode()
         return latents.float() * self.autoencoder.config.scaling_factor
 
-    def _embed(self, text: str) -> Embedding:
+    def _embed(self, phrase: Phrase) -> Embedding:
+        if phrase.plain is None:
+            return Embedding(self._weighted(phrase).to(self.dtype))
         tokens = self.tokenizer(
-            [text], padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt"
+            [phrase.plain], padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt"
         ).input_ids  # (1, 77)
         return Embedding(self.text_encoder(tokens.to(self.device))[0].to(self.dtype))  # (1, 77, width)
+
+    def _weighted(self, phrase: Phrase) -> torch.Tensor:
+        """Return states (1, 77, width) of words with weights. The model reads one chunk: BREAK is a space here."""
+        tokens = [token for words in phrase.chunks for token in tokenize(words, self.tokenizer, str)]
+        chunk = framed(tokens, self.tokenizer, room=TOKENS - 2)
+        states = self.text_encoder(chunk.ids.to(self.device))[0]
+        if not chunk.is_weighted:
+            return states
+        blank = framed([], self.tokenizer, room=TOKENS - 2)
+        return away_from(self.text_encoder(blank.ids.to(self.device))[0], states, chunk.weights)
 
 
 def load(card: ModelCard, placement: Placement) -> Generator[Loading, None, LatentDiffusion]:
     """Load the folder of `card`, saying what is being loaded; returns the model. Raises ModelError."""
+    parts = yield from load_first_stage(card, placement)
+    yield Loading(f"{card.name}: U-Net", 0.5)
+    unet = load_diffusers_part(
+        UNet2DConditionModel.from_config, UNet2DConditionModel, card.path / "unet", dtype=placement.torch_dtype
+    )
+    parts["unet"] = place(unet, placement.torch_device)
+    return LatentDiffusion(card, parts, placement)
+
+
+def load_first_stage(card: ModelCard, placement: Placement) -> Generator[Loading, None, dict[str, Any]]:
+    """Load text encoder, tokenizer and autoencoder: everything but what makes the latents. Raises ModelError."""
     folder, precise = card.path, placement.precise_dtype
     index = read_json(folder / "model_index.json")
     autoencoder_class = {"VQModel": VQModel, "AutoencoderKL": AutoencoderKL}[index["vqvae"][1]]
@@ -113,9 +139,4 @@ def load(card: ModelCard, placement: Placement) -> Generator[Loading, None, Late
     yield Loading(f"{card.name}: autoencoder", 0.3)
     autoencoder = load_diffusers_part(autoencoder_class.from_config, autoencoder_class, folder / "vqvae", dtype=precise)
     parts["vqvae"] = place(autoencoder, placement.torch_device)
-    yield Loading(f"{card.name}: U-Net", 0.5)
-    unet = load_diffusers_part(
-        UNet2DConditionModel.from_config, UNet2DConditionModel, folder / "unet", dtype=placement.torch_dtype
-    )
-    parts["unet"] = place(unet, placement.torch_device)
-    return LatentDiffusion(card, parts, placement)
+    return parts

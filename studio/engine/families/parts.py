@@ -13,17 +13,27 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
+from safetensors import SafetensorError
 
 from studio.engine.checkpoint import Header, read_folder_headers, read_json, weight_files
+from studio.engine.compact import is_compact, read_compact
 from studio.errors import ModelError
 
 logger = logging.getLogger(__name__)
 
 
 def load_diffusers_part(
-    make: Callable[[Mapping[str, Any]], torch.nn.Module], cls: Any, folder: Path, *, dtype: torch.dtype
+    make: Callable[[Mapping[str, Any]], torch.nn.Module],
+    cls: Any,
+    folder: Path,
+    *,
+    dtype: torch.dtype,
+    quantization: Any = None,
 ) -> Any:
     """Return the diffusers model in `folder`, checked against its header, in `dtype` on the CPU, in eval mode.
+
+    Args:
+        quantization: From `studio.engine.quantization.config_of`.
 
     Raises:
         ModelError: The part is damaged, or its weights do not fit its configuration.
@@ -31,6 +41,8 @@ def load_diffusers_part(
     config = read_json(folder / "config.json")
     header = read_folder_headers(folder)
     check_shapes(expected_shapes(lambda: make(config), what=folder), header, what=folder)
+    if is_compact(folder):
+        return _filled(make(config), folder, dtype=dtype)
     variant = weight_files(folder)[0].name.split(".")[1:-1]
     try:
         model = cls.from_pretrained(
@@ -39,6 +51,7 @@ def load_diffusers_part(
             use_safetensors=True,
             local_files_only=True,
             variant=variant[0] if variant and variant[0] in ("fp16", "bf16", "non_ema") else None,
+            **({"quantization_config": quantization} if quantization is not None else {}),
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise _not_loaded(folder, error) from error
@@ -51,6 +64,8 @@ def load_transformers_part(cls: Any, folder: Path, *, dtype: torch.dtype) -> Any
     config = read_json(folder / "config.json")
     if "auto_map" in config:
         raise ModelError(f'"{folder.parent.name}/{folder.name}" asks to run its own code and was not opened.')
+    if is_compact(folder):
+        return _filled(cls(cls.config_class.from_pretrained(folder, local_files_only=True)), folder, dtype=dtype)
     variant = weight_files(folder)[0].name.split(".")[1:-1]
     try:
         model, info = cls.from_pretrained(
@@ -108,7 +123,7 @@ def check_shapes(expected: Mapping[str, tuple[int, ...]], header: Header, *, wha
 
 def place(model: Any, device: torch.device) -> Any:
     """Return `model` on `device`; convolutions in channels_last on a GPU."""
-    if device.type == "cuda":
+    if device.type == "cuda" and not getattr(model, "is_quantized", False):
         return model.to(device, memory_format=torch.channels_last)
     return model.to(device)
 
@@ -116,6 +131,18 @@ def place(model: Any, device: torch.device) -> Any:
 def nbytes_of(*models: torch.nn.Module) -> int:
     """Return the bytes that the models' weights take in memory."""
     return sum(value.nbytes for model in models for value in model.state_dict().values())
+
+
+def _filled(model: Any, folder: Path, *, dtype: torch.dtype) -> Any:
+    """Return `model` with the compact weights in `folder`."""
+    try:
+        found = model.load_state_dict(read_compact(folder), strict=False)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise _not_loaded(folder, error) from error
+    absent = [key for key in found.missing_keys if not key.startswith("pooler.")]
+    if absent or found.unexpected_keys:
+        raise _not_loaded(folder, RuntimeError(f"{len(absent)} weights are missing, first {(absent or ['none'])[0]}"))
+    return model.to(dtype).eval().requires_grad_(False)
 
 
 def _not_loaded(folder: Path, error: Exception) -> ModelError:

@@ -60,7 +60,7 @@ def load_pipeline(card: ModelCard, placement: Placement) -> Generator[Loading, N
         yield Loading(f"{card.name}: {name.replace('_', ' ')}", number / len(parts))
         is_upcast = name == "vae" and placement.torch_dtype == torch.float16
         dtype = torch.float32 if is_upcast else placement.torch_dtype
-        loaded[name] = place(_load(card, part, dtype), placement.torch_device)
+        loaded[name] = place(_load(card, part, dtype), placement.home)
     loaded["tokenizer"] = clip_tokenizer(**({"pad_token": "!"} if card.architecture == "sd2" else {}))
     if card.architecture == "sdxl":
         loaded["tokenizer_2"] = clip_tokenizer(pad_token="!")

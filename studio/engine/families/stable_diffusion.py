@@ -17,16 +17,21 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from studio.engine import offload
+from studio.engine.adapters import Adapters
 from studio.engine.catalog import ModelCard
 from studio.engine.checkpoint import read_json
 from studio.engine.denoise import Conditioning
 from studio.engine.device import Placement
 from studio.engine.families.parts import load_diffusers_part, load_transformers_part, nbytes_of, place
-from studio.engine.families.prompt_text import ReadPrompt, truncation_notes
+from studio.engine.families.prompt_text import ReadPrompt
+from studio.engine.families.weighting import Chunk, chunks_of, keep_mean
 from studio.engine.prompts import Embedding, PromptCache
+from studio.engine.quantization import config_of
 from studio.engine.schedulers import choose, make
 from studio.errors import ModelError
 from studio.events import Loading
+from studio.prompt.phrase import EMPTY, Phrase
 
 
 class StableDiffusion:
@@ -45,6 +50,7 @@ class StableDiffusion:
         self.is_xl = card.architecture == "sdxl"
         self.scheduler_config = scheduler_config
         self.prompts = PromptCache(self._embed)
+        self.adapters = Adapters(pipeline)
         self.factor = 2 ** (len(self.autoencoder.config.block_out_channels) - 1)
 
     @property
@@ -67,21 +73,27 @@ class StableDiffusion:
         """Return (c, h, w) of the latents."""
         return self.autoencoder.config.latent_channels, height // self.factor, width // self.factor
 
-    def read_prompt(self, prompt: str) -> ReadPrompt:
-        """Return the prompt as it is, with a note when the model does not read all of it."""
-        tokenizer = self.pipeline.tokenizer
-        return ReadPrompt(prompt, truncation_notes(tokenizer, prompt, tokenizer.model_max_length))
+    def read_prompt(self, phrase: Phrase) -> ReadPrompt:
+        """Return the phrase as it is: the model reads all of it, 75 tokens at a time."""
+        return ReadPrompt(phrase)
 
     def condition(
-        self, prompt: str, negative_prompt: str, *, guidance_scale: float, width: int, height: int
+        self, prompt: str | Phrase, negative_prompt: str | Phrase, *, guidance_scale: float, width: int, height: int
     ) -> Conditioning:
-        """Encode the prompts; a distilled model takes the guidance scale as an input instead of a negative."""
+        """Encode the prompts; a distilled model takes the guidance scale as an input instead of a negative.
+
+        The shorter of two prompts of different length is filled up with empty chunks.
+        """
         positive, negative = self.prompts(prompt), None
         if guidance_scale > 1 and not self._takes_guidance:
+            blank = self.prompts("").text
             negative = self.prompts(negative_prompt)
-            if not negative_prompt and self.is_xl and self.pipeline.config.force_zeros_for_empty_prompt:
+            if negative_prompt in ("", EMPTY) and self.is_xl and self.pipeline.config.force_zeros_for_empty_prompt:
                 assert negative.pooled is not None
                 negative = Embedding(torch.zeros_like(negative.text), torch.zeros_like(negative.pooled))
+                negative = negative.padded(positive.text.shape[1], negative.text)
+            negative = negative.padded(positive.text.shape[1], blank)
+            positive = positive.padded(negative.text.shape[1], blank)
         positive = self._with_extras(positive, guidance_scale, width, height)
         negative = negative and self._with_extras(negative, guidance_scale, width, height)
         return Conditioning(positive, negative, guidance_scale)
@@ -128,11 +140,36 @@ class StableDiffusion:
     def _takes_guidance(self) -> bool:
         return self.unet.config.time_cond_proj_dim is not None
 
-    def _embed(self, text: str) -> Embedding:
-        result = self.pipeline.encode_prompt(
-            text, device=self.device, num_images_per_prompt=1, do_classifier_free_guidance=False
-        )
-        return Embedding(result[0].to(self.dtype), result[2].to(self.dtype) if self.is_xl else None)
+    def _embed(self, phrase: Phrase) -> Embedding:
+        chunks = self._chunks(phrase, "tokenizer")
+        if phrase.plain is not None and len(chunks) == 1:
+            result = self.pipeline.encode_prompt(
+                phrase.plain, device=self.device, num_images_per_prompt=1, do_classifier_free_guidance=False
+            )
+            return Embedding(result[0].to(self.dtype), result[2].to(self.dtype) if self.is_xl else None)
+        if not self.is_xl:
+            return Embedding(self._encoded(chunks, "text_encoder")[0].to(self.dtype))
+        first, _ = self._encoded(chunks, "text_encoder")
+        second, pooled = self._encoded(self._chunks(phrase, "tokenizer_2"), "text_encoder_2")
+        return Embedding(torch.cat([first, second], dim=-1).to(self.dtype), pooled.to(self.dtype))
+
+    def _chunks(self, phrase: Phrase, tokenizer: str) -> list[Chunk]:
+        reader = getattr(self.pipeline, tokenizer)
+        return chunks_of(phrase, reader, prepare=lambda text: self.pipeline.maybe_convert_prompt(text, reader))
+
+    def _encoded(self, chunks: list[Chunk], name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return states (1, 77 * chunks, width) with weights, and what the encoder pools of the first chunk.
+
+        The states are those the stock pipelines take: the last ones, for SDXL the last but one.
+        """
+        encoder = getattr(self.pipeline, name)
+        states, outputs = [], []
+        for chunk in chunks:
+            out = encoder(chunk.ids.to(self.device), output_hidden_states=self.is_xl)
+            state = out.hidden_states[-2] if self.is_xl else out[0]
+            states.append(keep_mean(state, chunk.weights) if chunk.is_weighted else state)
+            outputs.append(out[0])
+        return torch.cat(states, dim=1), outputs[0]  # pooled only where the encoder has a projection (SDXL's second)
 
     def _with_extras(self, embedding: Embedding, guidance_scale: float, width: int, height: int) -> Embedding:
         sizes = guidance = None
@@ -156,9 +193,15 @@ def load(card: ModelCard, placement: Placement) -> Generator[Loading, None, Stab
     if card.path.is_file():
         from studio.engine.families.single_file import load_pipeline
 
+        if placement.quantization != "none":
+            raise ModelError(
+                f"{card.name} is a single file, which can only be loaded in its own precision.",
+                "Set quantization to none, or use the model as a diffusers folder.",
+            )
         pipeline, config = yield from load_pipeline(card, placement)
     else:
         pipeline, config = yield from _load_folder(card, placement)
+    offload.apply(pipeline, placement.offload, placement.torch_device)
     return StableDiffusion(card, pipeline, config, placement)
 
 
@@ -179,11 +222,13 @@ def _load_folder(card: ModelCard, placement: Placement) -> Generator[Loading, No
     )
     yield Loading(f"{card.name}: U-Net", 0.3)
     parts["unet"] = load_diffusers_part(
-        UNet2DConditionModel.from_config, UNet2DConditionModel, folder / "unet", dtype=dtype
+        UNet2DConditionModel.from_config,
+        UNet2DConditionModel,
+        folder / "unet",
+        dtype=dtype,
+        quantization=config_of(placement.quantization, device=placement.torch_device, dtype=dtype),
     )
-    parts = {
-        name: place(p, placement.torch_device) if isinstance(p, torch.nn.Module) else p for name, p in parts.items()
-    }
+    parts = {name: place(p, placement.home) if isinstance(p, torch.nn.Module) else p for name, p in parts.items()}
     config = read_json(folder / "scheduler" / "scheduler_config.json")
     force_zeros = bool(read_json(folder / "model_index.json").get("force_zeros_for_empty_prompt", True))
     return assemble(card, parts, config, force_zeros_for_empty_prompt=force_zeros), config

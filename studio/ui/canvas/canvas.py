@@ -7,6 +7,7 @@ HTML is constant: no text of a user ever becomes part of a template, which Gradi
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,12 +38,13 @@ class CanvasState:
     coverage: float = 0.0
 
 
-def mask_canvas(name: str, *, height: str = "", **options: Any) -> gr.HTML:
+def mask_canvas(name: str, *, height: str = "", examples: Sequence[str] = (), **options: Any) -> gr.HTML:
     """Return a mask canvas.
 
     Args:
         name: What its work is kept under in the browser; lower-case letters, digits and hyphens.
         height: CSS height of the drawing area; empty for one that suits the window.
+        examples: Names of shipped pictures that an empty canvas offers, beside the gallery (see `well_routes`).
         options: Passed to gr.HTML (elem_id, visible, scale ...).
 
     The value goes both ways as a dict with the fields of CanvasState: return `show(source, mask)` from a handler
@@ -50,10 +52,13 @@ def mask_canvas(name: str, *, height: str = "", **options: Any) -> gr.HTML:
     """
     if not _NAME.fullmatch(name):
         raise ValueError(f"A canvas name is lower-case letters, digits and hyphens, not {name!r}.")
+    if not all(_NAME.fullmatch(example) for example in examples):
+        raise ValueError(f"An example's name becomes part of the page, so it cannot be one of {examples!r}.")
     style = f' style="--sc-height:{height}"' if height else ""
+    offers = f' data-examples="{" ".join(examples)}"' if examples else ""
     return gr.HTML(
         value=None,
-        html_template=f'<div data-canvas="{name}"{style}></div>',
+        html_template=f'<div data-canvas="{name}"{style}{offers}></div>',
         js_on_load=f"""
             import(new URL('studio/static/canvas/host.js', document.baseURI).href).then((host) =>
               host.mountMask(element, {{name: '{name}', props, watch, changed: () => trigger('change')}}));

@@ -90,7 +90,7 @@ export function notices(parent) {
   };
 }
 
-/** Open picture files dropped on or pasted into `root`. */
+/** Open picture files dropped on `root`, or pasted anywhere on the page while `root` can be seen. */
 export function acceptPictures(root, then) {
   const first = (list) => [...(list ?? [])].find((file) => file.type.startsWith("image/"));
   root.addEventListener("dragover", (event) => {
@@ -104,11 +104,17 @@ export function acceptPictures(root, then) {
     const file = event.dataTransfer.files[0];
     if (file) then(file);
   });
-  root.addEventListener("paste", (event) => {
-    const file = first(event.clipboardData?.files);
-    if (file) {
+  const stop = new AbortController();
+  document.addEventListener(
+    "paste",
+    (event) => {
+      if (!root.isConnected) return stop.abort();
+      const isText = event.target.closest?.("input, textarea") && event.clipboardData?.types.includes("text/plain");
+      const file = first(event.clipboardData?.files);
+      if (!file || isText || !root.getClientRects().length) return;
       event.preventDefault();
       then(file);
-    }
-  });
+    },
+    { signal: stop.signal },
+  );
 }

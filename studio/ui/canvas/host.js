@@ -18,7 +18,7 @@ function addStyle(href) {
 /** Mount the mask canvas called `name`; `props.value` is its value both ways. */
 export function mountMask(element, { name, props, watch, changed }) {
   addStyle(STYLE);
-  let sent = JSON.stringify(props.value ?? null);
+  let sent = "";
   const editor = new MaskEditor(element.querySelector("[data-canvas]"), {
     name,
     onvalue: (value) => {
@@ -28,15 +28,16 @@ export function mountMask(element, { name, props, watch, changed }) {
     },
   });
   canvases.set(name, editor);
-  watch("value", async () => {
+  const open = async () => {
     const value = props.value;
     if (!value?.source || JSON.stringify(value) === sent) return;
+    if (value.kept) await editor.ready; // the server's memory of this canvas: the browser's own has more to it
+    if (value.kept && editor.source) return;
     await editor.ready;
-    try {
-      await editor.openRef(value.source, { mask: value.mask });
-    } catch (error) {
-      editor.notice(error.message, "error");
-    }
-  });
+    if (value.kept && editor.source) return; // the server kept what this browser has kept, undo and all
+    await editor.attempt(() => editor.openRef(value.source, { mask: value.mask }));
+  };
+  watch("value", open);
+  open(); // a picture may have been sent here before the tab was ever shown
   return editor;
 }

@@ -22,6 +22,7 @@ const SHAPES = {
   compare: '<path d="M12 3v18M4 6h5v12H4z"/><path d="M15 6h5v12h-5z" fill="currentColor"/>',
   replace: '<path d="M4 5h6v6H4z"/><path d="M14 13h6v6h-6z" fill="currentColor"/><path d="M14 5h5v5m0 0-2-2m2 2 2-2M10 19H5v-5"/>',
   dice: '<path d="M5 5h14v14H5z"/><path d="M9 9h.01M15 15h.01M15 9h.01M9 15h.01M12 12h.01" stroke-width="2.5"/>',
+  spark: '<path d="M11 4c.7 4.500 2.500 6.300 7 7-4.500.7-6.300 2.500-7 7-.7-4.500-2.500-6.300-7-7 4.500-.7 6.300-2.500 7-7z"/><path d="M18.500 15.500v4M16.500 17.500h4"/>',
   palette: '<path d="M12 4a8 8 0 1 0 0 16c2 0 2-1.5 1.5-2.5-.7-1.5.3-2.5 1.7-2.500H18c1.5 0 2-1.5 2-3 0-4.5-3.5-8-8-8z"/><path d="M8 10h.01M12 8h.01M16 10h.01M8 14h.01" stroke-width="2.5"/>',
   film: '<path d="M4 5h16v14H4zM8 5v14M16 5v14M4 9.500h4M4 14.500h4M16 9.500h4M16 14.500h4"/>',
   share: '<path d="M10 14a4 4 0 0 0 6 0l3-3a4 4 0 0 0-6-6l-1 1"/><path d="M14 10a4 4 0 0 0-6 0l-3 3a4 4 0 0 0 6 6l1-1"/>',

@@ -1,7 +1,7 @@
 // The toolbar of the mask editor: tools, brush size, undo, the panel with brush and overlay settings, files.
 
 import { chooseFile, make, slider, toolButton } from "./dom.js";
-import { clear, invert, whole } from "./raster.js";
+import { clear, invert } from "./raster.js";
 import { say } from "./words.js";
 
 export const MASK_TOOLS = [
@@ -22,20 +22,24 @@ export function maskBar(editor) {
     return button;
   });
   editor.sizeSlider = slider({
-    label: "Size", min: 1, max: 400, value: 40, curve: 2.2, unit: " px", oninput: (v) => editor.setSize(v),
+    label: "Size", min: 1, max: 400, value: editor.settings.size, curve: 2.2, unit: " px", oninput: (v) => editor.setSize(v),
   });
   editor.sizeSlider.element.classList.add("sc-main-slider");
   editor.undoButton = toolButton({ name: "undo", label: "Undo", key: "Ctrl Z", onclick: () => editor.undo() });
   editor.redoButton = toolButton({ name: "redo", label: "Redo", key: "Ctrl Shift Z", onclick: () => editor.redo() });
+  editor.shownButton = toolButton({
+    name: "hide", label: "Hide the mask", key: "H", toggles: true, onclick: () => editor.toggleShown(),
+  });
   return make(
     "div",
-    { class: "sc-bar", role: "toolbar", "aria-label": say("Brush and overlay") },
+    { class: "sc-bar", role: "toolbar", "aria-label": say("Tools") },
     group(...tools),
     editor.sizeSlider.element,
     group(editor.undoButton, editor.redoButton),
     group(
       toolButton({ name: "invert", label: "Invert", key: "Ctrl I", onclick: () => editor.change(invert) }),
       toolButton({ name: "clear", label: "Clear all", key: "Del", onclick: () => editor.change(clear) }),
+      editor.shownButton,
       toolButton({ name: "fit", label: "Show all", key: "0", onclick: () => editor.surface.fit() }),
       settings(editor),
     ),
@@ -49,20 +53,20 @@ export function maskBar(editor) {
 }
 
 function settings(editor) {
-  const s = editor.settings;
-  const colour = make("input", { type: "color", value: s.colour, "aria-label": say("Colour") });
-  colour.addEventListener("input", () => {
-    s.colour = colour.value;
-    if (editor.mask) editor.refresh(whole(editor.mask));
-  });
-  const pressure = make("input", { type: "checkbox", checked: true });
-  pressure.addEventListener("change", () => (s.pressure = pressure.checked));
+  const now = editor.settings;
+  const colour = make("input", { type: "color", value: now.colour, "aria-label": say("Colour") });
+  colour.addEventListener("input", () => editor.set({ colour: colour.value }));
+  const pressure = make("input", { type: "checkbox", checked: now.pressure });
+  pressure.addEventListener("change", () => editor.set({ pressure: pressure.checked }));
   const percent = { min: 0, max: 100, unit: " %" };
-  editor.softSlider = slider({ ...percent, label: "Softness", value: 0, oninput: (v) => (s.softness = v) });
-  const strength = slider({ ...percent, label: "Strength", min: 1, value: 100, oninput: (v) => (s.strength = v) });
+  editor.softSlider = slider({
+    ...percent, label: "Softness", value: now.softness, oninput: (softness) => editor.set({ softness }),
+  });
+  const strength = slider({
+    ...percent, label: "Strength", min: 1, value: now.strength, oninput: (v) => editor.set({ strength: v }),
+  });
   const opacity = slider({
-    ...percent, label: "Opacity", min: 5, value: s.opacity * 100,
-    oninput: (v) => ((s.opacity = v / 100), editor.surface.redraw()),
+    ...percent, label: "Opacity", min: 5, value: now.opacity * 100, oninput: (v) => editor.set({ opacity: v / 100 }),
   });
   const panel = make(
     "div",

@@ -56,3 +56,10 @@ export async function getPicture(ref) {
   const blob = await (await call(`inputs/${ref}`)).blob();
   return { blob, bitmap: await createImageBitmap(blob, { colorSpaceConversion: "none" }) };
 }
+
+/** Fetch a kept picture as a mask for a picture of `size` {width, height}; returns its bytes, and what was converted. */
+export async function getMask(ref, { width, height }) {
+  const response = await call(`inputs/${ref}/mask?width=${width}&height=${height}`);
+  const note = decodeURIComponent(response.headers.get("X-Note") ?? "");
+  return { data: new Uint8Array(await response.arrayBuffer()), note };
+}

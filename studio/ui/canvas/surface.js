@@ -2,7 +2,7 @@
 //
 // Picture coordinates are pixels of the picture, (0, 0) its top left corner. The owner hands in `draw` and `tool`:
 // tool.down(point), tool.move(points), tool.up(), tool.cancel(), tool.hover(point | null).
-// A point is {x, y, pressure in 0..1, pen: bool, alt, shift, ctrl}.
+// A point is {x, y, pressure in 0..1, pen, eraser, touch: bools, alt, shift, ctrl}.
 
 const MAX_SCALE = 64;
 
@@ -13,6 +13,7 @@ export class Surface {
     this.tool = tool;
     this.width = 1;
     this.height = 1;
+    this.margins = [0, 0, 0, 0];
     this.view = { scale: 1, x: 0, y: 0 };
     this.fitted = true;
     this.pointers = new Map();
@@ -34,12 +35,21 @@ export class Surface {
     this.fit();
   }
 
+  /** Leave room for [left, top, right, bottom] pixels around the picture. */
+  setMargins(margins) {
+    this.margins = margins;
+    if (this.fitted) this.fit();
+    else this.redraw();
+  }
+
   fit() {
     const { clientWidth: w, clientHeight: h } = this.stage;
     if (!w || !h) return;
     const margin = Math.min(16, w / 20);
-    const scale = Math.min((w - 2 * margin) / this.width, (h - 2 * margin) / this.height);
-    this.view = { scale, x: (w - this.width * scale) / 2, y: (h - this.height * scale) / 2 };
+    const [left, top, right, bottom] = this.margins;
+    const [width, height] = [this.width + left + right, this.height + top + bottom];
+    const scale = Math.min((w - 2 * margin) / width, (h - 2 * margin) / height);
+    this.view = { scale, x: (w - width * scale) / 2 + left * scale, y: (h - height * scale) / 2 + top * scale };
     this.fitted = true;
     this.redraw();
   }
@@ -82,6 +92,7 @@ export class Surface {
       y: (event.clientY - box.top - this.view.y) / this.view.scale,
       pressure: pen ? Math.max(0.02, event.pressure) : 1,
       pen,
+      eraser: pen && (event.buttons & 32) !== 0, // the other end of the pen
       touch: event.pointerType === "touch",
       alt: event.altKey,
       shift: event.shiftKey,

@@ -256,13 +256,17 @@ export class TokenCanvas {
 
   #endSelection({ from, to, adds }) {
     const isClick = from[0] === to[0] && from[1] === to[1];
+    if (isClick) this.on.pick(this.grid.codes[from[0] * this.grid.columns + from[1]]); // a click shows what is there
     const cells = isClick && !adds ? [] : boxCells(boxOf(from, to), this.grid.columns);
     this.select(adds ? [...this.selection, ...cells] : cells);
   }
 
   #endMove({ from, to, copies }) {
     const [dr, dc] = [to[0] - from[0], to[1] - from[1]];
-    if (!dr && !dc) return this.select([]);
+    if (!dr && !dc) {
+      this.on.pick(this.grid.codes[from[0] * this.grid.columns + from[1]]);
+      return this.select([]);
+    }
     const box = this.#selectionBox();
     const operation = {
       kind: copies ? "copy" : "move",

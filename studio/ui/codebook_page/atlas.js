@@ -21,9 +21,9 @@ export class Atlas {
   }
 
   /** Fetch the codes of `model` in an order. */
-  async load(model, { order, dead }) {
+  async load(model, { order, dead, corpus }) {
     const columns = Math.max(4, Math.round(Math.sqrt(this.stage.clientWidth / Math.max(1, this.stage.clientHeight)) * 22));
-    const query = new URLSearchParams({ model, order, dead, columns: order === "similarity" ? 0 : columns });
+    const query = new URLSearchParams({ model, order, dead, corpus, columns: order === "similarity" ? 0 : columns });
     if (this.model !== model) {
       const response = await call(`codes/atlas/sprite.png?${new URLSearchParams({ model })}`);
       this.sprite = await createImageBitmap(await response.blob());
@@ -51,6 +51,11 @@ export class Atlas {
     const c = canvas.getContext("2d");
     c.imageSmoothingQuality = "high";
     c.drawImage(this.sprite, x, y, cell, cell, 0, 0, canvas.width, canvas.height);
+  }
+
+  /** The mean colour of `code` as "#rrggbb". */
+  colour(code) {
+    return `#${[...this.rgb.subarray(3 * code, 3 * code + 3)].map((level) => level.toString(16).padStart(2, "0")).join("")}`;
   }
 
   #layOut() {

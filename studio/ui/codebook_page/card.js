@@ -72,7 +72,9 @@ export class CodeCard {
 
   #counted() {
     const here = this.app.canvas.grid ? (this.app.canvas.counts().get(this.code) ?? 0) : 0;
-    const used = this.card.used === null ? "" : ` · ${this.card.used} × ${say("in the examples")}`;
+    const count = this.app.atlas.page?.counts?.[this.code] ?? null;
+    const place = say(this.app.order.corpus === "gallery" ? "in my gallery" : "in the examples");
+    const used = count === null ? "" : ` · ${count} × ${place}`;
     return `${here} × ${say("in this picture")}${used}`;
   }
 

@@ -10,6 +10,7 @@ import { Atlas } from "./atlas.js";
 import { CodeCard } from "./card.js";
 import { CHINESE } from "./chinese.js";
 import { Desk, KEPT } from "./desk.js";
+import { DrawPanel } from "./draw.js";
 import { changePanel, filmPanel, meterPanel, openPanel, palettePanel, sendPanel, sharePanel } from "./panels.js";
 
 const TOOLS = [
@@ -43,7 +44,7 @@ export class Codebook {
     this.onkept = onkept;
     this.viewName = "picture";
     this.replacing = null;
-    this.order = { order: "similarity", dead: false };
+    this.order = { order: "similarity", dead: false, corpus: "examples" };
     this.#build();
     this.ready = this.#start();
   }
@@ -159,9 +160,13 @@ export class Codebook {
   }
 
   async loadAtlas() {
-    await this.busy(() => this.atlas.load(this.desk.model, this.order), say("Mixing the colours of the codes"));
+    const isLoaded = await this.busy(async () => {
+      await this.atlas.load(this.desk.model, this.order);
+      return true;
+    }, say("Mixing the colours of the codes"));
     this.canvas.colours = this.atlas.rgb;
     this.said.textContent = this.atlas.page?.said ?? "";
+    return isLoaded;
   }
 
   // -- building ----------------------------------------------------------------------------------------------
@@ -215,6 +220,7 @@ export class Codebook {
     this.compareButton = toolButton({
       name: "compare", label: "Before and after", key: "C", toggles: true, onclick: () => this.toggleCompare(),
     });
+    this.drawing = new DrawPanel(this);
     this.bar.append(
       group(...tools),
       this.sizeSlider.element,
@@ -225,7 +231,7 @@ export class Codebook {
         toolButton({ name: "fit", label: "Show all", key: "0", onclick: () => this.canvas.surface.fit() }),
       ),
       make("div", { class: "sc-space" }),
-      group(changePanel(this), palettePanel(this), filmPanel(this), meterPanel(this)),
+      group(this.drawing.box, changePanel(this), palettePanel(this), filmPanel(this), meterPanel(this)),
       group(openPanel(this), sharePanel(this), sendPanel(this)),
     );
   }
@@ -245,12 +251,16 @@ export class Codebook {
   #side() {
     this.atlasStage = make("div", { class: "sc-stage cb-atlas" });
     this.cardBox = make("div", { class: "cb-card" });
-    this.said = make("div", { class: "cb-said" });
+    this.said = make("span");
     const order = make("select", { "aria-label": say("Order of the codes") });
     for (const [name, label] of ORDERS) order.append(make("option", { value: name }, say(label)));
     order.addEventListener("change", () => ((this.order.order = order.value), this.loadAtlas()));
     const dead = make("input", { type: "checkbox" });
     dead.addEventListener("change", () => ((this.order.dead = dead.checked), this.loadAtlas()));
+    const corpus = make("select", { "aria-label": say("Count codes in") });
+    for (const [name, label] of [["examples", "Counted in the examples"], ["gallery", "Counted in my gallery"]])
+      corpus.append(make("option", { value: name }, say(label)));
+    corpus.addEventListener("change", () => this.#countIn(corpus));
     const colour = make("input", { type: "color", value: "#3f7fbf", "aria-label": say("Find a colour") });
     colour.addEventListener("input", () => this.#findColour(colour.value));
     const clear = toolButton({ name: "close", label: "Show every code", onclick: () => this.atlas.mark(null) });
@@ -262,7 +272,8 @@ export class Codebook {
       clear,
       make("label", { class: "sc-check cb-dead" }, dead, make("span", {}, say("unused too"))),
     );
-    return make("div", { class: "cb-side" }, head, this.atlasStage, this.said, this.cardBox);
+    const counted = make("div", { class: "cb-said" }, corpus, this.said);
+    return make("div", { class: "cb-side" }, head, this.atlasStage, counted, this.cardBox);
   }
 
   #canvasEvents() {
@@ -297,6 +308,7 @@ export class Codebook {
       "+": () => this.canvas.surface.zoom(1.25),
       "=": () => this.canvas.surface.zoom(1.25),
       "-": () => this.canvas.surface.zoom(0.8),
+      r: () => this.drawing.show(),
       w: () => this.canvas.code !== null && this.card.toggleWhere(),
       escape: () => (this.replacing !== null ? this.#endReplacing() : this.canvas.abandon()),
     };
@@ -334,8 +346,13 @@ export class Codebook {
 
   async #afterOpening() {
     this.canvas.spotlight = null;
+    const models = this.info?.models ?? [];
+    this.drawing.allow(Boolean((models.find(({ id }) => id === this.desk.model) ?? models[0])?.has_prior));
     this.compareButton.setAttribute("aria-pressed", "false");
-    if (this.atlas.model !== this.desk.model) await this.loadAtlas();
+    if (this.atlas.model !== this.desk.model) {
+      this.canvas.code = this.canvas.pattern = null; // they mean nothing with another codebook
+      await this.loadAtlas();
+    }
     await this.setView("picture");
     if (this.canvas.code === null) this.choose([...this.canvas.counts()].sort((a, b) => b[1] - a[1])[0][0]);
     else this.card.show(this.canvas.code);
@@ -367,6 +384,13 @@ export class Codebook {
     const place = cell === null ? "" : ` · ${say("row")} ${this.canvas.pair(cell)[0] + 1}, ${say("column")} ${this.canvas.pair(cell)[1] + 1}`;
     this.foot.textContent = code === null ? picture + selected : `${say("Code")} ${code}${place}${selected}`;
     return undefined;
+  }
+
+  async #countIn(select) {
+    const before = this.order.corpus;
+    this.order.corpus = select.value;
+    if (!(await this.loadAtlas())) this.order.corpus = select.value = before;
+    this.card.refresh();
   }
 
   #setSize(size) {

@@ -11,7 +11,7 @@ const KEPT = "codebook";
 const SETTLE_MS = 220;
 
 /** Decode base64 little-endian int32. */
-function int32(text) {
+export function int32(text) {
   return new Int32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
 }
 
@@ -33,6 +33,7 @@ export class Desk {
     this.operations = [];
     this.undone = [];
     this.revision = 0;
+    this.laid = 0; // how many pictures were put on the desk
     this.chain = Promise.resolve();
     this.gathered = new Map();
     this.isDabbing = false;
@@ -187,6 +188,7 @@ export class Desk {
 
   async #lay(opened) {
     this.document = opened;
+    this.laid++;
     this.gathered.clear();
     this.revision++;
     this.canvas.open({ ...opened, codes: int32(opened.codes) });

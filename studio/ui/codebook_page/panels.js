@@ -4,6 +4,7 @@ import { chooseFile, download, make, slider } from "../canvas/dom.js";
 import { panelButton } from "../canvas/mask_bar.js";
 import { getJson, putPicture } from "../canvas/server.js";
 import { say } from "../canvas/words.js";
+import { pickPicture } from "../gallery_page/picker.js";
 
 const button = (label, onclick, isMain = false) =>
   make("button", { type: "button", class: isMain ? "sc-cta cb-act" : "cb-act", onclick }, say(label));
@@ -82,16 +83,25 @@ export function palettePanel(app) {
     use(await getJson(`codes/palette/${ref}?${new URLSearchParams({ model: app.desk.model })}`), file.name);
   });
   const fromFile = (file) => app.busy(async () => use(readPalette(await file.text()), file.name));
+  const fromGallery = async () => {
+    const it = await pickPicture();
+    if (it) await fromPicture(new File([await (await fetch(it.url)).blob()], it.alt || say("gallery")));
+  };
+  const own = async () => (await app.desk.ask("palette")).json();
+  const toStyle = () => app.busy(async () => {
+    const found = palette ?? (await own());
+    await givePalette({ ...found, colours: found.codes.map((code) => app.atlas.colour(code)) });
+  });
   const save = () => app.busy(async () => {
-    const found = await (await app.desk.ask("palette")).json();
+    const found = await own();
     download(new Blob([JSON.stringify(found, null, 1)], { type: "application/json" }), "palette.json");
   });
   return panel(
     "palette", "Palette",
-    line(button("From a picture", () => chooseFile("image/*", fromPicture)), button("Load", () => chooseFile(".json", fromFile)),
-      button("Save this one", save)),
+    line(button("From a picture", () => chooseFile("image/*", fromPicture)), button("From gallery", fromGallery),
+      button("Load", () => chooseFile(".json", fromFile)), button("Save this one", save)),
     strip, line(method), strength.element,
-    line(button("Apply", apply, true)),
+    line(button("Apply", apply, true), ...(tabButton("style") ? [button("To style transfer", toStyle)] : [])),
   );
 }
 
@@ -114,10 +124,15 @@ export function filmPanel(app) {
   const frames = slider({ label: "Frames", min: 8, max: 96, value: 24, curve: 1.4 });
   const name = make("span", { class: "cb-name" }, say("from the first state to this one"));
   const result = make("div", { class: "cb-film" });
-  const pick = () => chooseFile("image/*", (picked) => app.busy(async () => {
+  const take = (picked) => app.busy(async () => {
     second = (await putPicture(picked)).ref;
     name.textContent = picked.name;
-  }));
+  });
+  const pick = () => chooseFile("image/*", take);
+  const fromGallery = async () => {
+    const it = await pickPicture();
+    if (it) await take(new File([await (await fetch(it.url)).blob()], it.alt || say("gallery")));
+  };
   const film = () => app.busy(async () => {
     const body = JSON.stringify({ kind: kind.value, frames: frames.get(), file: file.value, input: second });
     const response = await app.desk.ask("film", { method: "POST", body });
@@ -131,7 +146,7 @@ export function filmPanel(app) {
   }, say("Drawing the frames"));
   return panel(
     "film", "Film", line(kind, file), frames.element,
-    line(button("To another picture", pick), name), line(button("Make film", film, true)), result,
+    line(button("To another picture", pick), button("From gallery", fromGallery), name), line(button("Make film", film, true)), result,
   );
 }
 
@@ -166,7 +181,22 @@ export function openPanel(app) {
   const side = choice("Size", [["0", "Size that suits"], ["256", "256 px"], ["384", "384 px"], ["512", "512 px"], ["768", "768 px, slow"]], (v) => (app.side = Number(v)));
   const text = make("textarea", { rows: 2, placeholder: "tessera.…", "aria-label": say("A picture as text"), spellcheck: false });
   const openText = () => text.value.trim() && app.open({ text: text.value }).then(() => box.close());
+  const fromTextFile = async (file) => {
+    text.value = (await file.text()).trim().slice(0, 500_000);
+    await openText();
+  };
+  const fromGallery = async () => {
+    box.close();
+    const it = await pickPicture();
+    if (it) await app.open({ record: it.id, side: app.side });
+  };
+  const draw = button("Random draw", () => {
+    box.close();
+    app.canvas.select([]);
+    app.drawing.show();
+  });
   const fill = () => {
+    draw.hidden = app.drawing.box.hidden;
     const { models = [], examples: names = [] } = app.info ?? {};
     model.replaceChildren(...models.map(({ id, title: words }) => make("option", { value: id, selected: id === app.desk.model }, words)));
     model.hidden = models.length < 2;
@@ -177,8 +207,10 @@ export function openPanel(app) {
   };
   const box = panel(
     "open", "Open",
-    line(button("A picture", () => chooseFile("image/*", (f) => app.openFile(f).then(() => box.close())), true), side), model,
-    examples, title("A picture as text"), text, line(button("Open text", openText)),
+    line(button("A picture", () => chooseFile("image/*", (f) => app.openFile(f).then(() => box.close())), true),
+      button("From gallery", fromGallery), draw, side), model,
+    examples, title("A picture as text"), text, line(button("Open text", openText),
+      button("From a file", () => chooseFile(".tokens,.txt", fromTextFile))),
   );
   box.querySelector(".sc-panel").addEventListener("opened", fill);
   return box;
@@ -230,15 +262,31 @@ export function sendPanel(app) {
     const canvas = await goTo("inpaint");
     await canvas.openRef(source, { mask });
   });
+  const palette = () => app.busy(async () => {
+    const found = await (await app.desk.ask("palette")).json();
+    await givePalette({ ...found, colours: found.codes.map((code) => app.atlas.colour(code)) });
+  });
   const fill = () => {
     const sends = [...document.querySelectorAll(".cb-sends button")];
     const buttons = sends.map((send) => button(send.textContent.trim(), async () => (await keepIt()) && setTimeout(() => send.click(), 50)));
+    if (tabButton("style")) buttons.unshift(button("Its palette to style transfer", palette));
     if (tabButton("inpaint")) buttons.unshift(button("Inpaint what I edited", inpaint));
     targets.replaceChildren(...(buttons.length ? [title("Send to"), ...buttons] : []));
   };
   const box = panel("send", "Keep", line(button("Keep in gallery", keep, true), button("Save PNG", png)), targets);
   box.querySelector(".sc-panel").addEventListener("opened", fill);
   return box;
+}
+
+/** Open the style tab and put a palette into its well, which is there once the tab is. */
+async function givePalette(palette) {
+  tabButton("style").click();
+  for (let waited = 0; waited < 10_000; waited += 100) {
+    window.tessera?.takePalette?.(palette);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    if (document.querySelector(".well-palette")) return;
+  }
+  throw new Error(say("The other tab did not open."));
 }
 
 const tabButton = (tab) => document.getElementById(`tab-${tab}-button`);

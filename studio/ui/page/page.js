@@ -42,7 +42,9 @@ window.tessera = window.tessera || {};
     const ask = async () => {
       let pause = 10000;
       try {
-        const answer = await (await fetch("/studio/status")).json();
+        const said = await fetch("/studio/status");
+        if (said.status === 401) return location.reload(); // the share has ended, or the key was changed
+        const answer = await said.json();
         status.textContent = answer.busy_with || tessera.say("ready");
         status.dataset.busy = answer.busy_with ? "yes" : "no";
         notice.textContent = answer.notice;

@@ -3,7 +3,8 @@
 (() => {
   const { make, say } = tessera;
   const FILM_LENGTH = 40;
-  const ENLARGED = 10; // latent-size previews are drawn this many times larger, smoothly
+  const ENLARGED = 10; // latent-size previews are drawn up to this many times larger, smoothly
+  const LARGEST = 1024; // pixels, of a preview so drawn
 
   const columns = (count) => (count <= 1 ? 1 : count <= 4 ? 2 : count <= 9 ? 3 : 4);
 
@@ -26,8 +27,9 @@
   /** Draw part `index` of `count` pictures side by side in `image` onto `canvas`, smoothly enlarged. */
   const paint = (canvas, image, index, count) => {
     const width = image.naturalWidth / count;
-    canvas.width = width * ENLARGED;
-    canvas.height = image.naturalHeight * ENLARGED;
+    const times = Math.max(1, Math.min(ENLARGED, Math.floor(LARGEST / Math.max(width, image.naturalHeight))));
+    canvas.width = width * times;
+    canvas.height = image.naturalHeight * times;
     const brush = canvas.getContext("2d");
     brush.imageSmoothingEnabled = true;
     brush.imageSmoothingQuality = "high";
@@ -37,28 +39,34 @@
   tessera.stage = (element, props, trigger, watch) => {
     const root = element.querySelector(".stage");
     const part = (name) => root.querySelector(`.stage-${name}`);
-    const pictures = part("pictures"), film = part("film"), message = part("message");
+    const pictures = part("pictures"), film = part("film"), strip = part("strip"), message = part("message");
     let job = null, lastPreview = null;
+
+    /** Give the tiles the shape of `count` pictures side by side; requests that start from a picture name no size. */
+    const shape = (width, height, count) => {
+      const wide = columns(count), high = Math.ceil(count / wide);
+      root.style.setProperty("--ratio", width && height ? (wide * width) / (high * height) : 1);
+      pictures.style.setProperty("--columns", wide);
+      pictures.style.setProperty("--shape", width && height ? `${width} / ${height}` : "1 / 1");
+    };
 
     /** Make one tile per picture, each with a canvas for its previews. */
     const layTiles = (v) => {
-      const wide = columns(v.count), high = Math.ceil(v.count / wide);
-      pictures.style.setProperty("--columns", wide);
-      root.style.setProperty("--ratio", v.width && v.height ? (wide * v.width) / (high * v.height) : 1);
-      pictures.style.setProperty("--shape", v.width && v.height ? `${v.width} / ${v.height}` : "1 / 1");
+      shape(v.width, v.height, v.count);
       pictures.replaceChildren(...Array.from({ length: v.count }, () => {
         const tile = make("div", "stage-tile");
         tile.append(make("canvas"));
         return tile;
       }));
       film.replaceChildren();
-      film.hidden = true;
+      film.hidden = strip.hidden = true;
       lastPreview = null;
     };
 
     const showPreview = (url, count) => {
       const image = new Image();
       image.onload = () => {
+        if (!props.value?.width) shape(image.naturalWidth / count, image.naturalHeight, count);
         [...pictures.querySelectorAll("canvas")].forEach((canvas, i) => paint(canvas, image, i, count));
         root.dataset.previews = Number(root.dataset.previews || 0) + 1;
         root.classList.add("has-preview");
@@ -93,6 +101,8 @@
       props.value = { ...props.value, chosen: index };
       trigger("choose", { index });
       draw();
+      const detail = { state: props.value.state, value: props.value, isNew: false };
+      root.dispatchEvent(new CustomEvent("stage-changed", { bubbles: true, detail }));
     };
 
     const enlarge = (picture) => {
@@ -105,7 +115,36 @@
       dialog.showModal();
     };
 
+    /** The chosen picture over what it was made from, and below it a strip of the original and all pictures. */
+    const showCompared = (v) => {
+      const chosen = v.pictures[v.chosen ?? 0];
+      if (!chosen || pictures.querySelector(".compare")?.dataset.id === chosen.id) return;
+      const box = tessera.compare(v.before, chosen);
+      box.dataset.id = chosen.id;
+      const larger = make("button", "compare-enlarge", "⤢", { type: "button", title: say("enlarge") });
+      larger.addEventListener("click", () => enlarge(chosen));
+      box.append(larger);
+      shape(chosen.width, chosen.height, 1);
+      pictures.replaceChildren(box);
+      const thumb = (label, url, isChosen, onclick) => {
+        const button = make("button", isChosen ? "is-chosen" : "", "", { type: "button", title: label, onclick });
+        button.append(make("img", "", "", { src: url, alt: label }));
+        return button;
+      };
+      strip.replaceChildren(
+        thumb(say("original"), v.before.url, false, () => box.slide(1)),
+        ...v.pictures.map((it, i) => {
+          const label = say("picture_of", { index: i + 1, total: v.pictures.length, seed: it.seed });
+          return thumb(label, it.url, it === chosen, () => (it === chosen ? box.slide(0) : choose(i)));
+        }),
+      );
+      strip.hidden = false;
+      film.hidden = true; // its frames are drawn where the comparison now is
+    };
+
     const showPictures = (v) => {
+      if (v.before) return showCompared(v);
+      if (!v.width && v.pictures[0]) shape(v.pictures[0].width, v.pictures[0].height, v.pictures.length);
       [...pictures.children].forEach((tile, i) => {
         const picture = v.pictures[i];
         if (!picture) return tile.remove();
@@ -129,6 +168,8 @@
 
     const draw = () => {
       const v = props.value ?? { state: "idle" };
+      const detail = { state: v.state, value: v, isNew: Boolean(v.job && v.job !== job) };
+      const isChanged = detail.isNew || root.dataset.state !== v.state;
       root.dataset.state = v.state;
       root.classList.toggle("is-stopping", Boolean(v.stopping));
       if (v.job && v.job !== job) {
@@ -139,7 +180,10 @@
         layTiles(v);
         if (matchMedia("(max-width: 860px)").matches) root.scrollIntoView({ behavior: "smooth", block: "nearest" });
       }
-      if (v.state === "idle") showMessage(say("idle_title"), say("idle_hint"));
+      if (v.state === "idle") {
+        const idle = v.idle ?? "idle_title";
+        showMessage(say(idle), say(`${idle.replace(/_title$/, "")}_hint`));
+      }
       if (v.state === "failed") showMessage(v.message, v.hint);
       if (v.preview && v.preview !== lastPreview) {
         lastPreview = v.preview;
@@ -159,7 +203,14 @@
         v.state === "running" && !v.stopping ? minutesOrSeconds(v.left) : "",
         v.more ? say("waiting_more", { count: v.more }) : "",
       ].filter(Boolean).join(" · ");
-      part("notes").replaceChildren(...(v.notes ?? []).map((note) => make("li", "", note)));
+      if (isChanged) root.dispatchEvent(new CustomEvent("stage-changed", { bubbles: true, detail }));
+      const notes = (v.notes ?? []).map((note) => make("li", "", note));
+      if (v.untouched) {
+        const { changed, outside } = v.untouched;
+        const counts = { changed: changed.toLocaleString(), outside: outside.toLocaleString() };
+        notes.push(make("li", "stage-untouched", say("untouched", counts)));
+      }
+      part("notes").replaceChildren(...notes);
     };
 
     // Stop is acknowledged here, before the server has heard of it.

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from studio.ui.drafts import Drafting
 from studio.ui.sends import Sends
 from studio.ui.session import Sessions
 from studio.ui.studio import Studio
@@ -21,13 +22,15 @@ QUICK: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "
 class Page:
     """The page under construction: tabs read `studio`, and find each other through `sends`.
 
-    `tabs` holds each tab's own gr.Tab by id, the one under construction included.
+    A tab whose inputs are to outlive a reload names them to `drafts`, as `desk.run` does. `tabs` holds each tab's own
+    gr.Tab by id, the one under construction included.
     """
 
     studio: Studio
     sessions: Sessions
     blocks: gr.Blocks
     sends: Sends
+    drafts: Drafting = field(default_factory=lambda: Drafting(None))
     tabs: dict[str, gr.Tab] = field(default_factory=dict)
 
     def owner(self, request: gr.Request) -> str:
@@ -44,10 +47,7 @@ class Page:
 
     def recipe(self, record: str, request: gr.Request) -> dict[str, Any]:
         """Return the request that makes this very picture, as JSON; raises GalleryError or InvalidRequest."""
-        entry = self.entry(record, request)
-        recipe = entry.request.model_dump(mode="json")
-        alone = {"seed": entry.seed, "batch": 1} if "batch" in recipe and entry.seed is not None else {}
-        return {**recipe, **alone}
+        return dict(self.entry(record, request).recipe.single.model_dump(mode="json"))
 
 
 @dataclass(frozen=True, slots=True)

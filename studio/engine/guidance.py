@@ -1,0 +1,106 @@
+"""Guidance: one call of the model for everything a step asks, and how the answers become one.
+
+Classifier-free guidance, eq. 6 (Ho & Salimans 2022); several prompts by composable diffusion, eq. 11 (Liu 2022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import torch
+
+from studio.engine.prompts import Embedding
+
+if TYPE_CHECKING:
+    from studio.engine.denoise import Conditioning
+
+Predict: TypeAlias = Callable[[torch.Tensor, torch.Tensor, Embedding], torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What some rows ask for: their prompts one kind after the other, the negative ones first where there are any."""
+
+    guided: Embedding | None
+    plain: Embedding
+    weights: tuple[float, ...]
+    scale: float
+
+
+class Guidance:
+    """Predicts rows that may ask for different things.
+
+    Args:
+        predict: The model: latents (n, c, h, w), timestep and n rows of embeddings to outputs.
+    """
+
+    def __init__(self, predict: Predict) -> None:
+        self._predict = predict
+        self._prepared: dict[tuple[int, ...], _Asked] = {}
+
+    def __call__(
+        self, rows: torch.Tensor, timestep: torch.Tensor, asked: Sequence[Conditioning], *, is_on: bool
+    ) -> torch.Tensor:
+        """Return the output for `rows` (n, c, h, w), float32, after guidance.
+
+        Args:
+            asked: What each row asks for.
+            is_on: False leaves guidance out: then the negative prompts cost nothing.
+        """
+        if len({_form(one) for one in asked}) > 1:  # prompts of different length, or composed of different many
+            parts = [self(rows[i : i + 1], timestep, [one], is_on=is_on) for i, one in enumerate(asked)]
+            return torch.cat(parts)
+        key = tuple(map(id, asked))
+        if key not in self._prepared:
+            self._prepared[key] = _prepare(asked)
+        ready = self._prepared[key]
+        if ready.guided is None or not is_on:
+            return self._unguided(rows, timestep, ready)
+        count = len(ready.weights)
+        outputs = self._predict(torch.cat([rows] * (1 + count)), timestep, ready.guided).float()
+        negative, *positives = outputs.chunk(1 + count)
+        if ready.weights == (1.0,):
+            return negative + ready.scale * (positives[0] - negative)
+        result = negative
+        for weight, positive in zip(ready.weights, positives, strict=True):
+            result = result + weight * ready.scale * (positive - negative)
+        return result
+
+    def _unguided(self, rows: torch.Tensor, timestep: torch.Tensor, ready: _Asked) -> torch.Tensor:
+        """Return the prompt's output, or the mean of several by their weights."""
+        count = len(ready.weights)
+        if count == 1:
+            return self._predict(rows, timestep, ready.plain).float()
+        outputs = self._predict(torch.cat([rows] * count), timestep, ready.plain).float().chunk(count)
+        total = sum(ready.weights) or 1.0
+        mixed = torch.zeros_like(outputs[0])
+        for weight, output in zip(ready.weights, outputs, strict=True):
+            mixed = mixed + weight / total * output
+        return mixed
+
+
+def _prepare(asked: Sequence[Conditioning]) -> _Asked:
+    """Lay out the embeddings of rows of one form as one call takes them."""
+    first = asked[0]
+    kinds = [_rows([one.positive for one in asked])]
+    kinds += [_rows([one.also[i][0] for one in asked]) for i in range(len(first.also))]
+    plain = kinds[0].followed_by(*kinds[1:])
+    negatives = [one.negative for one in asked if one.negative is not None]
+    guided = _rows(negatives).followed_by(plain) if negatives else None
+    weights = (first.weight, *(weight for _, weight in first.also))
+    return _Asked(guided, plain, weights, first.guidance_scale)
+
+
+def _rows(embeddings: list[Embedding]) -> Embedding:
+    first = embeddings[0]
+    if all(one is first for one in embeddings):
+        return first.rows(len(embeddings))
+    return first.followed_by(*embeddings[1:])
+
+
+def _form(one: Conditioning) -> tuple[object, ...]:
+    """What rows must have in common to be predicted in one call."""
+    also = tuple((embedding.text.shape, weight) for embedding, weight in one.also)
+    return one.positive.text.shape, one.negative is None, one.guidance_scale, one.weight, also

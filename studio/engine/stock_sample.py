@@ -1,0 +1,76 @@
+"""Pictures from a stock pipeline (`families/pipeline.py`), told as the loop tells of its own runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from studio.engine.adapters import put_on
+from studio.engine.noise import seeds_of
+from studio.engine.result import Previews, Result, facts_of, offload_note
+from studio.engine.schedulers import choose
+from studio.engine.stock_run import StockStep
+from studio.engine.store import Loaded
+from studio.events import Cancelled, Event, Step
+from studio.prompt.phrase import read_phrase
+from studio.prompt.spoken import spoken
+from studio.requests import Sampled
+
+if TYPE_CHECKING:
+    from studio.engine.engine import Engine
+
+PLAIN = "This model reads plain words: weights and changes during the run were left out."
+
+
+def sample_stock(
+    engine: Engine,
+    loaded: Loaded,
+    request: Sampled,
+    size: tuple[int, int],
+    should_stop: Callable[[], bool],
+    *,
+    took: dict[str, int],
+) -> Generator[Event, None, Result | None]:
+    """Make the pictures of `request`, one after another: yield Step or Cancelled; return them, or None if stopped.
+
+    Raises:
+        InvalidRequest, ModelError: As `Engine.sample`.
+    """
+    model, begin = loaded.model, time.perf_counter()
+    choose(request.scheduler, loaded.card.schedule, steps=request.steps)
+    seeds = seeds_of(request.seed, request.batch)
+    said = [spoken(request, seed=seed, lists=engine.word_lists) for seed in seeds]
+    worn = put_on(
+        model,
+        [(one.prompt, one.negative_prompt) for one in said],
+        request.loras,
+        folders=engine.settings.checkpoint_folders,
+        checksums=engine.store.checksums,
+    )
+    phrases = [tuple(read_phrase(prompt) for prompt in prompts) for prompts in worn.prompts]
+    images: list[Image.Image] = []
+    previews, done, total = Previews(loaded, engine.settings.preview_seconds), 0, request.steps * len(seeds)
+    for seed, (prompt, negative) in zip(seeds, phrases, strict=True):
+        for message in model.run(prompt.text, negative.text, request, size, seed, should_stop=should_stop):
+            if isinstance(message, StockStep):
+                done += 1
+                preview = previews.at(done, total, _latents(model, message, size))
+                yield Step(done, total, preview, time.perf_counter() - begin)
+            elif message is not None:
+                images += message
+        if message is None or should_stop():
+            yield Cancelled(at_step=done)
+            return None
+    notes = () if all(phrase.plain is not None for pair in phrases for phrase in pair) else (PLAIN,)
+    seconds, facts = time.perf_counter() - begin, {**facts_of(loaded), **worn.facts}
+    return Result(
+        tuple(images), seeds, seconds, facts, (*notes, *worn.notes, *offload_note(loaded)), np.empty(0), (), took
+    )
+
+
+def _latents(model: Any, step: StockStep, size: tuple[int, int]) -> Callable[[], Any]:
+    return lambda: model.latents_of(step.clean, *size)

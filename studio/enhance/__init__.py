@@ -1,0 +1,1 @@
+"""Larger and moving: upscaling of any picture, and walks through a model's latent space."""

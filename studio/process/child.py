@@ -1,0 +1,204 @@
+"""The engine's side of the pipe: takes orders on one thread, runs requests on the main one, serves the desk beside.
+
+The process ends when the page's does, however that died: the pipe then reads end-of-file (and on Linux the kernel
+is asked for a signal, which also reaches a process that is stopped or stuck).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import logging
+import os
+import pickle
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from logging.handlers import QueueHandler
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from studio.errors import StudioError
+from studio.events import ENDINGS, Event
+from studio.process.messages import (
+    Answered,
+    Call,
+    Done,
+    Happened,
+    Logged,
+    Notice,
+    Phase,
+    Raised,
+    Ready,
+    Refused,
+    Run,
+    Stop,
+)
+from studio.requests import Request
+from studio.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_DESK_THREADS = 4  # painting is one request at a time per page
+_PR_SET_PDEATHSIG = 1
+_EXPENDABLE = 500  # of 1000: when memory runs out, the kernel takes this process before the page or the browser
+
+
+class Work(Protocol):
+    """What runs in the process: `studio.process.engine.EngineWork`, or a smaller one in tests."""
+
+    notice: str
+
+    def warm_up(self) -> None: ...
+
+    def run(self, request: Request, should_stop: Callable[[], bool]) -> Iterator[Event]: ...
+
+    def call(self, name: str, positional: tuple[Any, ...], named: dict[str, Any]) -> Any: ...
+
+
+Build: TypeAlias = Callable[[Settings], Work]
+
+
+class EngineFault(RuntimeError):
+    """An error in the engine that is no StudioError; its text is the traceback over there."""
+
+
+def main(connection: Connection, settings: Settings, build: Build, *, warm_up: bool, log_level: int) -> None:
+    """Serve orders from `connection` until it closes; what a new engine process runs."""
+    _settle_in()
+    speaker = _Speaker(connection)
+    logging.basicConfig(level=log_level, handlers=[_Forward(speaker)], force=True)
+    worker = _Worker(connection, speaker)
+    threading.Thread(target=worker.listen, name="orders", daemon=True).start()
+    try:
+        speaker.say(Phase("loading torch and diffusers"))
+        work = build(settings)
+    except StudioError as error:
+        speaker.say(Refused(error))
+        return
+    except ImportError as error:
+        logger.exception("the engine cannot start")
+        speaker.say(
+            Refused(StudioError(f"The engine cannot start: {error}.", "Start the studio with python launch.py."))
+        )
+        return
+    worker.serve(work, warm_up=warm_up)
+
+
+def _settle_in() -> None:
+    """Make the process a good child: it leaves Ctrl+C to its parent, dies with it, and is the first to go."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        with suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(f"{_EXPENDABLE}\n", encoding="ascii")
+
+
+class _Speaker:
+    """Sends messages from any thread, each whole."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._turn = connection, threading.Lock()
+
+    def say(self, message: Any) -> None:
+        data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+        try:
+            with self._turn:
+                self._connection.send_bytes(data)
+        except OSError:  # nobody listens any more
+            os._exit(0)
+
+
+class _Forward(QueueHandler):
+    """Hands log records to the page's process, formatted enough to travel."""
+
+    def __init__(self, speaker: _Speaker) -> None:
+        super().__init__(queue.SimpleQueue())
+        self._speaker = speaker
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        self._speaker.say(Logged(record))
+
+
+class _Worker:
+    """Orders in, replies out."""
+
+    def __init__(self, connection: Connection, speaker: _Speaker) -> None:
+        self._connection, self._say = connection, speaker.say
+        self._runs: queue.SimpleQueue[Run] = queue.SimpleQueue()
+        self._stops: dict[int, threading.Event] = {}
+        self._desk = ThreadPoolExecutor(_DESK_THREADS, thread_name_prefix="desk")
+        self._work: Work | None = None
+        self._built = threading.Event()
+
+    def listen(self) -> None:
+        """Take orders; ends the process at end-of-file, at once: nothing here is worth keeping."""
+        while True:
+            try:
+                order = pickle.loads(self._connection.recv_bytes())
+            except (EOFError, OSError):
+                os._exit(0)
+            if isinstance(order, Run):
+                self._stops[order.ticket] = threading.Event()
+                self._runs.put(order)
+            elif isinstance(order, Stop):
+                if order.ticket in self._stops:
+                    self._stops[order.ticket].set()
+            else:
+                self._desk.submit(self._answer, order)
+
+    def serve(self, work: Work, *, warm_up: bool) -> None:
+        """Run requests, one at a time, for as long as the process lives."""
+        self._work = work
+        self._built.set()
+        self._say(Notice(work.notice))
+        self._say(Ready())
+        if warm_up:
+            self._say(Phase("loading the default model"))
+            try:
+                work.warm_up()
+            except StudioError as error:  # the first job says it again, to whoever asks for it
+                self._say(Notice(str(error)))
+        self._say(Phase(""))
+        while True:
+            self._run(self._runs.get())
+
+    def _run(self, order: Run) -> None:
+        with self._raising(order.ticket):
+            for event in self._its_work.run(order.request, self._stops[order.ticket].is_set):
+                self._say(Happened(order.ticket, event))
+                if isinstance(event, ENDINGS):
+                    break
+        del self._stops[order.ticket]
+        self._say(Done(order.ticket))
+
+    def _answer(self, order: Call) -> None:
+        self._built.wait()
+        with self._raising(order.ticket):
+            self._say(Answered(order.ticket, self._its_work.call(order.name, order.positional, order.named)))
+
+    @property
+    def _its_work(self) -> Work:
+        assert self._work is not None
+        return self._work
+
+    @contextmanager
+    def _raising(self, ticket: int) -> Iterator[None]:
+        """Let whatever is raised be raised in the page's process, by whoever waits for it there."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  nothing is swallowed: the job runner over there tells errors apart
+            self._say(Raised(ticket, _portable(error)))
+
+
+def _portable(error: Exception) -> Exception:
+    if isinstance(error, StudioError):
+        return error.with_traceback(None)
+    return EngineFault("".join(traceback.format_exception(error)))

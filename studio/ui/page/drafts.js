@@ -1,0 +1,112 @@
+// What lies unsent on the page goes to the server a moment after it changed, and comes back when the page opens.
+// What could not be sent (no network, the studio is starting anew) waits in this tab's own storage. See ui/drafts.py.
+"use strict";
+window.tessera = window.tessera || {};
+
+(() => {
+  const PAUSE_MS = 700, RETRY_MS = 3000, OPENING_MS = 2000;
+  const BEACON_BYTES = 60_000; // what a browser still sends of a page that is being closed
+  const NAME = "tessera-page", UNSENT = "tessera-unsent-";
+
+  // A private window may refuse storage: then a reload finds the session's latest draft instead of this tab's own.
+  const stored = (work) => {
+    try {
+      return work(sessionStorage);
+    } catch {
+      return null;
+    }
+  };
+
+  let name = stored((it) => it.getItem(NAME));
+  if (!name) {
+    name = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    stored((it) => it.setItem(NAME, name));
+  }
+
+  const waiting = new Map(); // form -> its content as JSON
+  const sent = new Map();
+  const early = new Map(); // what changed while the page was still filling itself in
+  let timer = null, hasBegun = false, isTouched = false;
+
+  const post = async (form, content) => {
+    const body = JSON.stringify({ page: name, content: JSON.parse(content) });
+    const options = { method: "POST", headers: { "Content-Type": "application/json" }, body };
+    return fetch(`/studio/drafts/${form}`, { ...options, keepalive: body.length < BEACON_BYTES });
+  };
+
+  const send = async ([form, content]) => {
+    try {
+      const answer = await post(form, content);
+      if (answer.status >= 500 || answer.status === 429) throw new Error(answer.statusText);
+    } catch {
+      clearTimeout(timer);
+      timer = setTimeout(flush, RETRY_MS);
+      return;
+    }
+    sent.set(form, content);
+    if (waiting.get(form) !== content) return; // it has changed meanwhile
+    waiting.delete(form);
+    stored((it) => it.removeItem(UNSENT + form));
+  };
+
+  const flush = () => {
+    clearTimeout(timer);
+    return Promise.all([...waiting].map(send));
+  };
+
+  const put = (form, content) => {
+    const text = JSON.stringify(content);
+    if (text === (waiting.get(form) ?? sent.get(form))) return;
+    waiting.set(form, text);
+    stored((it) => it.setItem(UNSENT + form, text));
+    clearTimeout(timer);
+    timer = setTimeout(flush, PAUSE_MS);
+  };
+
+  const clicks = new Map();
+
+  /** The number of this click on a desk's Generate: the server takes them in this order. */
+  tessera.turn = (desk) => {
+    clicks.set(desk, (clicks.get(desk) ?? 0) + 1);
+    return clicks.get(desk);
+  };
+
+  tessera.drafts = {
+    /** Send what an earlier life of this tab could not, then name the tab: the first thing that happens on a page. */
+    open: async () => {
+      const left = stored((it) => Object.keys(it).filter((key) => key.startsWith(UNSENT))) ?? [];
+      for (const key of left) waiting.set(key.slice(UNSENT.length), stored((it) => it.getItem(key)));
+      await Promise.race([flush(), new Promise((resolve) => setTimeout(resolve, OPENING_MS))]);
+      return [name];
+    },
+
+    /** From now on changes are the artist's; those before count only if somebody has touched the page already. */
+    begin: () => {
+      hasBegun = true;
+      if (isTouched) early.forEach((content, form) => put(form, content));
+    },
+
+    keep: (form, names, values) => {
+      const content = Object.fromEntries(names.map((it, i) => [it, values[i]]));
+      if (hasBegun) put(form, content);
+      else early.set(form, content);
+    },
+
+    put,
+
+    /** What was last kept of `form` in this tab, or in the session; null where there is nothing. */
+    find: async (form) => {
+      try {
+        const answer = await fetch(`/studio/drafts/${form}?page=${name}`);
+        return answer.ok ? (await answer.json()).content : null;
+      } catch {
+        return null;
+      }
+    },
+  };
+
+  for (const event of ["input", "pointerdown"]) addEventListener(event, () => (isTouched = true), { once: true, capture: true });
+  addEventListener("pagehide", flush);
+  addEventListener("online", flush);
+  document.addEventListener("visibilitychange", () => document.hidden && flush());
+})();

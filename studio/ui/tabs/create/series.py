@@ -1,0 +1,237 @@
+"""Grids and batches: what varies, how many pictures that is, and every series of this artist with its state."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from studio.errors import InvalidRequest, StudioError
+from studio.gallery.recipe import owner_key
+from studio.requests import StyleWords, TextToImage
+from studio.series.axes import SEARCH, Axis, axis_fields, read_axis
+from studio.series.batch_file import read_batch
+from studio.series.plan import Series, batch, grid
+from studio.ui import components
+from studio.ui.desk import Desk
+from studio.ui.stream import Watchers, picture_url, thumbnail_url
+from studio.ui.tabs.create.craft import Craft
+from studio.ui.tabs.create.form import CreateForm
+from studio.ui.tabs.tab import QUICK, Page
+from studio.ui.texts import tables, text
+
+AXES = ("x", "y", "z")
+_LOOK_SECONDS = 0.25
+_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The fold's pieces."""
+
+    axes: dict[str, tuple[gr.Dropdown, gr.Textbox]]
+    size: gr.HTML
+    make: gr.Button
+    upload: gr.UploadButton
+    listed: gr.HTML
+
+    @property
+    def controls(self) -> dict[str, Any]:
+        """The axes' controls by name: x, x_values, y, ..."""
+        return {
+            name: control
+            for axis, (field, values) in self.axes.items()
+            for name, control in ((axis, field), (f"{axis}_values", values))
+        }
+
+
+def series_fold() -> Panel:
+    """Lay out the fold."""
+    choices = [(text("create_axis_none"), ""), *((_axis_title(name), name) for name in axis_fields())]
+    axes = {}
+    with gr.Accordion(text("create_series"), open=False, elem_id="series-fold", elem_classes=["fold"]):
+        components.piece("label", "create_axis_help", elem_classes=["craft-empty"])
+        for axis in AXES:
+            with gr.Row(elem_classes=["axis-row"]):
+                field = gr.Dropdown(
+                    choices, value="", label=text(f"create_axis_{axis}"), elem_id=f"axis-{axis}", min_width=120, scale=1
+                )
+                values = gr.Textbox(
+                    label=text("create_axis_values"),
+                    placeholder=text("create_axis_placeholder"),
+                    max_lines=3,
+                    elem_id=f"axis-{axis}-values",
+                    min_width=120,
+                    scale=1,
+                )
+                axes[axis] = (field, values)
+        size = components.piece("seriesSize", None, scripts=["page/create.js"], elem_id="grid-size")
+        make = gr.Button(text("create_grid"), size="sm", elem_id="make-grid")
+        upload = gr.UploadButton(
+            text("create_batch_file"),  # type: ignore[arg-type]  # translated like every label
+            file_types=[".txt", ".csv", ".json", ".jsonl"], type="filepath", size="sm", elem_id="batch-file",
+        )  # fmt: skip
+        components.piece("label", "create_batch_help", elem_classes=["craft-empty"])
+        listed = components.piece(
+            "seriesList",
+            {},
+            scripts=["page/stage.js", "page/create.js"],
+            events=["choose"],
+            elem_id="series-list",
+        )
+    return Panel(axes, size, make, upload, listed)
+
+
+def wire_series(page: Page, craft: Craft, form: CreateForm, *, desk: Desk, panel: Panel) -> None:
+    """Wire the fold: grids and batches begin, are followed on the stage, stop, and go on."""
+    inputs = {**form.inputs, **panel.controls}
+    watchers = Watchers(page.studio.runner, "text_to_image")
+    shown = [desk.stage, desk.actions, desk.notice, panel.listed]
+
+    def measure(**values: Any) -> dict[str, Any] | None:
+        return size_value(craft, form, values)
+
+    async def follow(request: gr.Request) -> AsyncGenerator[dict[Any, Any]]:
+        """Show on the stage what this artist's series make, until none of them goes on.
+
+        Every update repeats what the stage shows: of two that reach the browser within one frame only the latter
+        counts, also where it leaves the stage out.
+        """
+        owner, seen = page.owner(request), set[str]()
+        stage: dict[Any, Any] = {}
+        while running := _running(craft, owner):
+            yield {**stage, panel.listed: list_value(craft, owner)}
+            job = running[0].job
+            if job is None or job.id in seen:
+                await asyncio.sleep(_LOOK_SECONDS)
+                continue
+            seen.add(job.id)
+            async for value in watchers.follow(f"series-{request.session_hash}", [job]):
+                stage = {desk.stage: value, desk.actions: gr.Row(visible=value["state"] == "finished")}
+                yield stage
+        yield {**stage, panel.listed: list_value(craft, owner)}
+
+    async def begin(series: Series, request: gr.Request) -> AsyncGenerator[dict[Any, Any]]:
+        try:
+            craft.series.start(series, owner=page.owner(request))
+        except StudioError as error:
+            yield {desk.notice: components.notice_value(error)}
+            return
+        yield {desk.notice: None}
+        async for update in follow(request):
+            yield update
+
+    async def make(request: gr.Request, **values: Any) -> AsyncGenerator[dict[Any, Any]]:
+        try:
+            series = read_grid(craft, form, values)
+        except StudioError as error:
+            yield {desk.notice: components.notice_value(error)}
+            return
+        async for update in begin(series, request):
+            yield update
+
+    async def take_file(request: gr.Request, file: str, **values: Any) -> AsyncGenerator[dict[Any, Any]]:
+        try:
+            series = read_file(form, Path(file), values)
+        except StudioError as error:
+            yield {desk.notice: components.notice_value(error)}
+            return
+        async for update in begin(series, request):
+            yield update
+
+    async def act(event: gr.EventData, request: gr.Request) -> AsyncGenerator[dict[Any, Any]]:
+        owner, asked = page.owner(request), event._data
+        try:
+            series = craft.series.folder.get(str(asked.get("id", "")), owner=owner_key(owner))
+            if asked.get("action") == "stop":
+                craft.series.stop(series.id)
+            elif asked.get("action") == "remove":
+                craft.series.folder.remove(series.id, owner=owner_key(owner))
+            elif asked.get("action") == "resume":
+                series.retry()
+                async for update in begin(series, request):
+                    yield update
+                return
+        except StudioError as error:
+            yield {desk.notice: components.notice_value(error)}
+        yield {panel.listed: list_value(craft, owner)}
+
+    on_change = [control.change for control in (*panel.controls.values(), form.controls["steps"])]
+    gr.on(on_change, measure, inputs_kwargs=inputs, outputs=[panel.size], trigger_mode="always_last", **QUICK)
+    panel.make.click(make, inputs_kwargs=inputs, outputs=shown, **QUICK)
+    panel.upload.upload(take_file, inputs_kwargs={**form.inputs, "file": panel.upload}, outputs=shown, **QUICK)
+    panel.listed.choose(act, None, shown, trigger_mode="multiple", **QUICK)
+    page.blocks.load(follow, None, shown, **QUICK)
+
+
+def read_grid(craft: Craft, form: CreateForm, values: dict[str, Any]) -> Series:
+    """Return the grid that the page describes; raises InvalidRequest."""
+    base = form.read(values)
+    assert isinstance(base, TextToImage)
+    return grid(base, _axes(craft, base, values))
+
+
+def read_file(form: CreateForm, path: Path, values: dict[str, Any]) -> Series:
+    """Return the batch that a file describes, over the settings on the page; raises InvalidRequest."""
+    lines = read_batch(path.read_bytes(), name=path.name)
+    base = form.read({**values, "prompt": values["prompt"] or "."}).model_dump()
+    if not values["prompt"]:
+        del base["prompt"]  # every line must bring its own
+    return batch(base, lines, title=path.stem)
+
+
+def size_value(craft: Craft, form: CreateForm, values: dict[str, Any]) -> dict[str, Any] | None:
+    """Return how many pictures the grid has and about how long they take; what is wrong with it; or nothing."""
+    if not any(values[axis] and values[f"{axis}_values"] for axis in AXES):
+        return None
+    try:
+        series = read_grid(craft, form, {**values, "prompt": values["prompt"] or "."})
+        seconds = [craft.forecast(TextToImage(**cell.request)).seconds for cell in series.cells]
+    except StudioError as error:
+        return {"error": str(error)}
+    known = [one for one in seconds if one is not None]
+    return {"count": len(seconds), "seconds": sum(known) if len(known) == len(seconds) else None}
+
+
+def list_value(craft: Craft, owner: str) -> dict[str, Any]:
+    """Return `owner`'s series, the newest first, with their state: running, open (can go on) or complete."""
+    running = craft.series.running()
+    kept = craft.series.folder.all(owner=owner_key(owner))
+    return {"series": [_item(running[one.id].series if one.id in running else one, running) for one in kept[:_SHOWN]]}
+
+
+def _item(series: Series, running: Any) -> dict[str, Any]:
+    errors = [cell.error for cell in series.cells if cell.error]
+    record = series.sheet or next(iter(reversed(series.records)), "")
+    return {
+        "id": series.id,
+        "title": series.title,
+        "state": "running" if series.id in running else "complete" if series.is_complete else "open",
+        "done": series.done,
+        "total": len(series.cells),
+        "failed": len(errors),
+        "error": errors[0] if errors else "",
+        "thumbnail": thumbnail_url(record) if record else None,
+        "sheet": picture_url(series.sheet) if series.sheet else None,
+    }
+
+
+def _running(craft: Craft, owner: str) -> list[Any]:
+    return [one for one in craft.series.running().values() if one.series.owner == owner_key(owner)]
+
+
+def _axes(craft: Craft, base: TextToImage, values: dict[str, Any]) -> list[Axis]:
+    chosen = [(values[axis], values[f"{axis}_values"] or "") for axis in AXES if values[axis]]
+    if not chosen:
+        raise InvalidRequest("Nothing varies yet.", "Choose what changes across the grid, and its values.")
+    styles = {name: StyleWords(**style.model_dump()) for name, style in craft.styles().items()}
+    return [read_axis(field, words, base=base, styles=styles) for field, words in chosen]
+
+
+def _axis_title(field: str) -> Any:
+    key = "create_axis_search" if field == SEARCH else f"field_{field}"
+    return text(key) if key in tables()["en"] else TextToImage.model_fields[field].title or field

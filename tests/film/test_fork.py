@@ -1,0 +1,176 @@
+"""Forks, frames, films: what is done with a run that was made."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+from PIL import Image
+
+from studio.engine.engine import Engine
+from studio.engine.trajectories import film_name
+from studio.errors import InvalidRequest
+from studio.events import Cancelled, Event, Finished, Step
+from studio.pictures import PictureStore
+from studio.requests import Fork, KeepFilm, Request, TextToImage, Timelapse
+from tests.engine.run import small
+
+SCHEDULERS = ["ddim", "euler", "euler_a", "dpmpp_2m", "dpmpp_sde", "unipc"]
+
+
+def events_of(engine: Engine, request: Request, stop_after: int = 10**9) -> list[Event]:
+    said: list[Event] = []
+    for event in engine.run(request, lambda: sum(isinstance(one, Step) for one in said) >= stop_after):
+        said.append(event)
+    return said
+
+
+def finish(engine: Engine, request: Request) -> Finished:
+    ending = events_of(engine, request)[-1]
+    assert isinstance(ending, Finished)
+    return ending
+
+
+def fork(parent: TextToImage | Fork, step: int, **changes: Any) -> Fork:
+    own = {name: value for name, value in parent.model_dump().items() if name not in ("kind", "parent", "step")}
+    own = {name: value for name, value in own.items() if name in Fork.model_fields and name not in ("mask", "frame")}
+    return Fork.model_validate({**own, "parent": parent.model_dump(mode="json"), "step": step, **changes})
+
+
+def same(first: Finished, second: Finished) -> bool:
+    return np.array_equal(np.asarray(first.images[0]), np.asarray(second.images[0]))
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("model", ["ldm", "sd1"])
+def test_a_fork_with_nothing_changed_is_the_identical_picture(engine: Engine, model: str, scheduler: str) -> None:
+    parent = small(model=model, scheduler=scheduler, steps=6, seed=3)
+    whole = finish(engine, parent)
+    for step in (0, 1, 4):
+        said = events_of(engine, fork(parent, step))
+        assert same(said[-1], whole)  # type: ignore[arg-type]
+        done = [event.index for event in said if isinstance(event, Step)]
+        assert done[0] == step + 1, "the kept steps are not run again"
+
+
+def test_a_run_whose_steps_are_not_kept_any_more_is_run_again(engine: Engine) -> None:
+    parent = small(model="ldm", scheduler="euler_a", steps=5, seed=8)
+    whole = finish(engine, parent)
+    engine.trajectories.clear()
+    said = events_of(engine, fork(parent, 3))
+    assert same(said[-1], whole)  # type: ignore[arg-type]
+    assert [event.index for event in said if isinstance(event, Step)] == [1, 2, 3, 4, 5, 4, 5]
+
+
+@pytest.mark.parametrize("scheduler", ["ddim", "dpmpp_2m", "euler_a"])
+def test_forks_of_forks_with_new_seeds_go_on_exactly(engine: Engine, scheduler: str) -> None:
+    parent = small(model="sd1", scheduler=scheduler, steps=7, seed=1)
+    first = fork(parent, 2, seed=100)
+    second = fork(first, 4, prompt="a blue boat")
+    assert not same(finish(engine, first), finish(engine, parent))
+    whole = finish(engine, second)
+    for step in (3, 5):
+        assert same(finish(engine, fork(second, step)), whole)
+    engine.trajectories.clear()
+    assert same(finish(engine, fork(second, 5)), whole), "the same from nothing"
+
+
+def test_a_new_seed_forks_a_run_without_chance_in_its_steps(engine: Engine) -> None:
+    parent = small(model="ldm", scheduler="ddim", steps=6, seed=5)
+    whole = finish(engine, parent)
+    forked = finish(engine, fork(parent, 4, seed=6))
+    before, after = whole.extras["films"][0], forked.extras["films"][0]
+    frames = [np.array_equal(np.asarray(before.frame(k)), np.asarray(after.frame(k))) for k in range(1, 7)]
+    assert frames == [True] * 4 + [False] * 2
+
+
+def test_prompt_guidance_and_model_may_change(engine: Engine) -> None:
+    parent = small(model="sd1", steps=5, seed=2)
+    whole = finish(engine, parent)
+    for changes in ({"prompt": "a green house"}, {"guidance_scale": 9.0}, {"negative_prompt": "red"}):
+        assert not same(finish(engine, fork(parent, 2, **changes)), whole)
+    other = finish(engine, fork(parent, 2, model="sd1-too"))
+    assert other.facts["model"] == "sd1-too" and other.facts["forked_at"] == 2
+
+
+def test_with_a_mask_the_rest_stays_on_the_parents_way(engine: Engine, pictures: PictureStore) -> None:
+    parent = small(model="sd1", steps=6, seed=4)
+    finish(engine, parent)
+    mask = Image.new("L", (64, 64), 0)
+    mask.paste(255, (0, 0, 32, 64))
+    asked = fork(parent, 2, prompt="a blue boat", mask=pictures.put(mask.convert("RGB")))
+    forked = finish(engine, asked)
+    kept = engine.trajectories.of(parent, forked.facts["checksum"])
+    now = engine.trajectories.of(asked, forked.facts["checksum"])
+    assert kept is not None and now is not None
+    np.testing.assert_array_equal(now.latents[-1][..., 4:], kept.latents[-1][..., 4:])
+    assert not np.array_equal(now.latents[-1][..., :4], kept.latents[-1][..., :4])
+
+
+def test_a_frame_is_the_picture_as_it_stood_and_the_last_is_the_result(engine: Engine) -> None:
+    parent = small(model="ldm", scheduler="ddim", steps=5, seed=9)
+    whole = finish(engine, parent)
+    frames = [finish(engine, fork(parent, step, frame=True)) for step in (1, 3, 5)]
+    assert same(frames[-1], whole)
+    assert not same(frames[0], frames[1])
+    assert frames[0].facts["frame"] == 1
+
+
+@pytest.mark.parametrize("kind", ["mp4", "gif", "webp"])
+def test_a_timelapse_has_every_step_and_lingers_on_the_last(engine: Engine, kind: str) -> None:
+    parent = small(model="ldm", steps=4, seed=11)
+    ending = finish(engine, Timelapse(parent=parent.model_dump(mode="json"), format=kind, fps=8))
+    assert ending.images == ()
+    with open(ending.extras["file"], "rb") as file:  # noqa: PTH123
+        frames = imageio.imread(io.BytesIO(file.read()), extension=f".{kind}", index=None if kind == "mp4" else ...)
+    assert len(frames) in (12, 4, 5), "repeated frames may be stored as one that lasts"
+    assert frames.shape[1:3] == (64, 64)
+
+
+def test_a_kept_film_survives_a_restart(engine: Engine) -> None:
+    parent = small(model="ldm", scheduler="euler_a", steps=5, seed=12)
+    whole = finish(engine, parent)
+    finish(engine, KeepFilm(parent=parent.model_dump(mode="json")))
+    path = engine.settings.data_dir / "films" / film_name(parent, whole.facts["checksum"])
+    assert path.is_file()
+    engine.trajectories.clear()
+    said = events_of(engine, fork(parent, 3))
+    assert [event.index for event in said if isinstance(event, Step)] == [4, 5], "nothing is run again"
+    assert same(said[-1], whole)  # type: ignore[arg-type]
+    path.write_bytes(b"damaged")
+    engine.trajectories.clear()
+    assert same(finish(engine, fork(parent, 3)), whole), "a damaged file is as good as none"
+
+
+def test_stopping_a_fork_stops_the_run_that_is_made_again_too(engine: Engine) -> None:
+    parent = small(model="ldm", steps=5, seed=13)
+    engine.trajectories.clear()
+    assert isinstance(events_of(engine, fork(parent, 3), stop_after=2)[-1], Cancelled)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 9}, "keeps the steps of its run: 4, not 9"),
+        ({"scheduler": "ddim"}, "keeps the scheduler of its run"),
+        ({"width": 128}, "keeps the width of its run: 64, not 128"),
+        ({"batch": 2}, "One picture is forked at a time"),
+        ({"step": 4}, "has 4 steps, so it cannot be forked after step 4"),
+        ({"model": "ldm"}, "their latents differ"),
+    ],
+)
+def test_what_a_fork_cannot_change_is_said(engine: Engine, changes: dict[str, Any], message: str) -> None:
+    parent = small(model="sd1", steps=4, seed=14)
+    finish(engine, parent)
+    with pytest.raises(InvalidRequest, match=message):
+        events_of(engine, fork(parent, changes.pop("step", 2), **changes))
+
+
+def test_only_runs_from_a_prompt_can_be_forked(engine: Engine) -> None:
+    parent = small(model="ldm", steps=3)
+    asked = fork(parent, 1).model_copy(update={"parent": {"kind": "reconstruct", "source": "0" * 64}})
+    with pytest.raises(InvalidRequest, match='"reconstruct" cannot be forked'):
+        events_of(engine, asked)

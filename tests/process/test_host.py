@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from studio.errors import ModelError, StudioError, UnknownName
+from studio.events import Cancelled, Failed, Finished, Step
+from studio.jobs import Job, JobRunner
+from studio.process.child import EngineFault
+from studio.process.host import EngineHost, EngineLost
+from studio.process.watch import Watch
+from studio.requests import TextToImage
+from studio.settings import Settings
+from tests.process.works import DiesStarting, NoEngine, NoTorch, Play
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def ask(prompt: str = "a", steps: int = 5) -> TextToImage:
+    return TextToImage(prompt=prompt, seed=1, steps=steps)
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[EngineHost]:
+    with EngineHost(Settings(), build=Play, patience_seconds=1.0) as running:
+        running.start()
+        assert running.wait_until_ready(60)
+        yield running
+
+
+def keep(job: Job, finished: Finished) -> Finished:
+    return finished
+
+
+def test_a_request_runs_in_another_process_and_its_events_arrive_in_order(host: EngineHost) -> None:
+    *steps, finished = host.run(ask(), lambda: False)
+    assert [step.index for step in steps if isinstance(step, Step)] == [1, 2, 3, 4, 5]
+    assert isinstance(steps[0], Step) and steps[0].preview is not None
+    assert steps[0].preview.getpixel((0, 0)) == (1, 0, 0)
+    assert isinstance(finished, Finished)
+    assert finished.facts["pid"] == host.pid != os.getpid()
+    assert (host.notice, host.phase) == ("Playing.", "")
+
+
+def test_a_cancelled_run_stops_within_a_step_or_two(host: EngineHost) -> None:
+    stop = threading.Event()
+    seen = []
+    for event in host.run(ask(steps=150), stop.is_set):
+        seen.append(event)
+        if isinstance(event, Step) and event.index == 3:
+            stop.set()
+    assert isinstance(seen[-1], Cancelled)
+    assert seen[-1].at_step < 20
+
+
+def test_a_run_that_its_watcher_leaves_is_stopped(host: EngineHost) -> None:
+    run = host.run(ask(steps=150), lambda: False)
+    next(run)
+    run.close()
+    *_, finished = host.run(ask(steps=1), lambda: False)
+    assert isinstance(finished, Finished)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "error"), [("unknown", UnknownName), ("damaged", ModelError), ("fault", EngineFault)]
+)
+def test_what_the_engine_raises_is_raised_here(host: EngineHost, prompt: str, error: type[Exception]) -> None:
+    with pytest.raises(error) as raised:
+        list(host.run(ask(prompt), lambda: False))
+    if isinstance(raised.value, UnknownName):
+        assert raised.value.field == "model"
+        assert "There is no model" in str(raised.value)
+    if isinstance(raised.value, EngineFault):
+        assert "ZeroDivisionError: one by nothing" in str(raised.value)
+
+
+def test_the_engines_log_lines_come_into_this_log(host: EngineHost, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        list(host.run(ask("log"), lambda: False))
+        deadline = time.monotonic() + 20
+        while "a word from the engine" not in caplog.text and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert "a word from the engine" in caplog.text
+
+
+def test_a_call_goes_to_the_desk_and_comes_back_beside_a_run(host: EngineHost) -> None:
+    run = host.run(ask(steps=150), lambda: False)
+    next(run)
+    name, positional, named, pid, _ = host.call("dab", 1, codes=[2])
+    assert (name, positional, named, pid) == ("dab", (1,), {"codes": [2]}, host.pid)
+    run.close()
+    with pytest.raises(UnknownName):
+        host.call("unknown")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "says"),
+    [
+        ("abort", "The engine crashed."),
+        ("killed", "most likely because memory ran out"),
+        ("exit", "The engine ended."),
+        ("hang", "did not move for 1 seconds"),
+    ],
+)
+def test_a_crash_a_kill_and_a_hang_cost_one_job_and_the_next_one_runs(host: EngineHost, prompt: str, says: str) -> None:
+    """R16: the error goes to that job; the queue and the page go on."""
+    assert host.wait_until_ready(60)
+    before = host.pid
+    with JobRunner(host.run, keep) as runner:
+        bad, good = (runner.submit(ask(words), owner="A") for words in (prompt, "good"))
+        ending = bad.result(timeout_seconds=60)
+        assert isinstance(ending, Failed) and says in ending.message, ending
+        assert "A new engine is starting." in ending.hint
+        finished = good.result(timeout_seconds=60)
+    assert isinstance(finished, Finished)
+    assert finished.facts["pid"] == host.pid != before
+
+
+def test_a_call_under_which_the_engine_is_lost_says_that_the_desk_is_empty(host: EngineHost) -> None:
+    assert host.wait_until_ready(60)
+    with pytest.raises(EngineLost) as lost:
+        host.call("killed")
+    assert lost.value.status == 404
+    assert host.call("dab")[0] == "dab"
+
+
+def test_only_the_first_engine_warms_up() -> None:
+    with EngineHost(Settings(), build=Play) as host:
+        host.start(warm_up=True)
+        list(host.run(ask(steps=1), lambda: False))  # behind the warm-up, on the same thread
+        assert host.call("count")[-1] == 1
+        with pytest.raises(EngineLost):
+            host.call("killed")
+        assert host.call("count")[-1] == 0
+
+
+@pytest.mark.parametrize(
+    ("build", "says"),
+    [
+        (NoEngine, "There is no device cuda:7."),
+        (NoTorch, "The engine cannot start: No module named 'torch'."),
+        (DiesStarting, "ended 3 times while starting"),
+    ],
+)
+def test_an_engine_that_cannot_start_fails_every_job_with_the_reason(build: type[Play], says: str) -> None:
+    with EngineHost(Settings(), build=build) as host:
+        host.start()
+        with pytest.raises(StudioError, match=says):
+            list(host.run(ask(), lambda: False))
+        assert not host.wait_until_ready(60)
+        assert says in host.notice
+
+
+def test_a_job_can_be_cancelled_while_the_engine_is_still_starting() -> None:
+    host = EngineHost(Settings(), build=Play)  # never started
+    assert list(host.run(ask(), lambda: True))[-1] == Cancelled(at_step=0)
+
+
+def test_closing_leaves_no_process() -> None:
+    with EngineHost(Settings(), build=Play) as host:
+        host.start()
+        assert host.wait_until_ready(60)
+        pid = host.pid
+    assert pid is not None and not psutil.pid_exists(pid)
+    assert not [child for child in multiprocessing.active_children() if child.pid == pid]
+
+
+_PARENT = """
+import sys, time
+from studio.process.host import EngineHost
+from studio.settings import Settings
+from tests.process.works import Play
+if __name__ == "__main__":
+    host = EngineHost(Settings(), build=Play)
+    host.start()
+    host.wait_until_ready(60)
+    print(host.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_the_engine_dies_with_its_parent_even_by_kill_9(tmp_path: Path, is_stopped: bool) -> None:
+    """No orphans: an engine holds gigabytes. On Linux even one that is stopped goes."""
+    if is_stopped and sys.platform != "linux":
+        pytest.skip("only Linux signals a child whose parent died")
+    script = tmp_path / "parent.py"
+    script.write_text(_PARENT)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment)
+    assert parent.stdout is not None
+    engine = psutil.Process(int(parent.stdout.readline()))
+    if is_stopped:
+        engine.send_signal(signal.SIGSTOP)
+    parent.kill()
+    parent.wait(20)
+    parent.stdout.close()
+    _, alive = psutil.wait_procs([engine], timeout=30)
+    assert not alive or alive[0].status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+def test_the_engine_leaves_ctrl_c_to_its_parent(host: EngineHost) -> None:
+    assert host.wait_until_ready(60) and host.pid
+    os.kill(host.pid, signal.SIGINT)
+    *_, finished = host.run(ask(), lambda: False)
+    assert isinstance(finished, Finished) and finished.facts["pid"] == host.pid
+
+
+@pytest.mark.parametrize(
+    ("seconds_of_work", "hung_after"),
+    [(0.0, 8.0), (1.0, 80.0)],
+    ids=["one that neither speaks nor computes", "one that computes without a word"],
+)
+def test_the_watch_ends(seconds_of_work: float, hung_after: float) -> None:
+    now = [0.0]
+    watch = Watch(8.0, processor_seconds=lambda: seconds_of_work * now[0], clock=lambda: now[0])
+    while not watch.has_hung():
+        now[0] += 0.5
+    assert now[0] == hung_after
+
+
+def test_the_watch_leaves_alone_who_speaks() -> None:
+    now = [0.0]
+    watch = Watch(8.0, processor_seconds=lambda: 0.0, clock=lambda: now[0])
+    for _ in range(100):
+        now[0] += 7
+        assert not watch.has_hung()
+        watch.heard()
+
+
+def test_every_studio_error_can_travel() -> None:
+    for error in (StudioError("a", "b"), UnknownName("model", "x", ["y"], field="m"), EngineLost("a")):
+        copy = pickle.loads(pickle.dumps(error))
+        assert (type(copy), str(copy), copy.__dict__) == (type(error), str(error), error.__dict__)
+
+
+def test_the_pages_side_needs_no_torch() -> None:
+    code = "import sys, studio.app, studio.process.host; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)

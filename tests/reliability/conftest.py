@@ -1,0 +1,35 @@
+"""Tiny models for the reliability tests: our own kind, and one of Stable Diffusion's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from studio.engine.engine import Engine
+from studio.settings import Settings
+from tests.engine import tiny
+
+
+@pytest.fixture(scope="session")
+def tiny_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings over two tiny models, "ldm" and "sd1", in float32 on the CPU."""
+    folder = tmp_path_factory.mktemp("models")
+    tiny.save_ldm(folder / "ldm")
+    tiny.save_sd(folder / "sd1")
+    for model in folder.iterdir():
+        tiny.ship_preview(model)
+    data = tmp_path_factory.mktemp("data")
+    return Settings(data_dir=data, model_folders=(folder,), device="cpu", dtype="float32", preview_seconds=0)
+
+
+@pytest.fixture
+def engine(tiny_settings: Settings) -> Engine:
+    """An engine of one's own."""
+    return Engine(tiny_settings)
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tiny_settings: Settings) -> Path:
+    """The folder of the tiny models."""
+    return tiny_settings.model_folders[0]

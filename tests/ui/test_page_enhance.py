@@ -1,0 +1,62 @@
+"""The Enhance tab in a real browser, on the real engine: a larger picture, a film between two prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page
+from real_studio import real_studio
+from served import example_picture
+
+from studio.gallery import Gallery
+
+pytestmark = pytest.mark.browser
+
+STAGE = "#enhance-stage .stage"
+
+
+@pytest.fixture
+def enhance(tmp_path: Path, chromium: Browser) -> Iterator[tuple[Page, Gallery]]:
+    """The tab, opened."""
+    with real_studio(tmp_path, pause_seconds=0) as (address, _, gallery):
+        page = chromium.new_page()
+        page.set_default_timeout(120_000)
+        page.goto(address)
+        page.get_by_role("tab", name="Enhance").click()
+        page.wait_for_selector(STAGE)
+        yield page, gallery
+        page.context.close()
+
+
+def test_a_picture_is_made_larger_and_without_one_the_page_says_what_is_missing(
+    enhance: tuple[Page, Gallery], tmp_path: Path
+) -> None:
+    page, gallery = enhance
+    page.click("#enhance-generate")
+    page.get_by_text("Choose the picture to enlarge.").first.wait_for()
+    with page.expect_file_chooser() as chooser:
+        page.locator("#enhance-source").get_by_text("Open").first.click()
+    chooser.value.set_files(example_picture(tmp_path))
+    page.wait_for_selector("#enhance-source .well-tile")
+    assert not page.is_visible("#enhance-strength"), "plain enlarging has nothing to set"
+    page.click("#enhance-generate")
+    page.wait_for_selector(f'{STAGE}[data-state="finished"]')
+    assert gallery.open(gallery.page().entries[0].id).size == (640, 480)
+    page.wait_for_selector("#enhance-stage .compare")
+
+
+def test_a_film_between_two_prompts_plays_in_the_page(enhance: tuple[Page, Gallery], tmp_path: Path) -> None:
+    page, gallery = enhance
+    page.fill("#walk-prompt textarea", "a red apple")
+    page.fill("#walk-to textarea", "a green pear")
+    page.locator("#walk-frames input[type=number]").fill("3")
+    page.locator("#enhance-walk label", has_text="GIF").click()
+    page.click("#walk-go")
+    page.wait_for_selector(".film-player img")
+    with page.expect_download() as download:
+        page.click(".film-player a")
+    assert Image.open(download.value.path()).n_frames == 3
+    assert not gallery.page().entries, "a film is a file, not a picture"

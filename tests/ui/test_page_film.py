@@ -1,0 +1,104 @@
+"""The film strip in a real browser, on the real engine: scrub, fork, save a frame, take a timelapse home."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page
+from real_studio import real_studio
+
+from studio.gallery import Gallery
+
+pytestmark = pytest.mark.browser
+
+STAGE = "#create-stage .stage"
+FRAME = "() => document.querySelector('#create-film .film-frame').toDataURL()"
+
+
+@pytest.fixture
+def film(tmp_path: Path, chromium: Browser) -> Iterator[tuple[Page, Gallery]]:
+    """A page whose first picture is done, and the gallery."""
+    with real_studio(tmp_path, pause_seconds=0) as (address, _, gallery):
+        page = chromium.new_page()
+        page.set_default_timeout(120_000)
+        page.goto(address)
+        page.wait_for_selector(f"{STAGE}[data-state]")
+        page.fill("#prompt textarea", "a red apple")
+        page.keyboard.press("Control+Enter")
+        page.wait_for_selector("#create-film .film:not([hidden])")
+        yield page, gallery
+        page.context.close()
+
+
+def steps_of(page: Page) -> int:
+    return int(page.get_attribute("#create-film .film-range", "max") or 0)
+
+
+def scrub(page: Page, step: int) -> None:
+    page.locator("#create-film .film-range").evaluate(
+        "(range, step) => { range.value = step; range.dispatchEvent(new Event('input')); }", step
+    )
+
+
+def pixels(gallery: Gallery, place: int) -> np.ndarray:
+    return np.asarray(gallery.open(gallery.page().entries[place].id))
+
+
+def test_every_step_can_be_seen_again_and_the_picture_settles(film: tuple[Page, Gallery]) -> None:
+    page, _ = film
+    total = steps_of(page)
+    assert total >= 4
+    seen = set()
+    for step in (1, total // 2, total):
+        scrub(page, step)
+        assert page.inner_text("#create-film .film-at") == f"Step {step} of {total}"
+        seen.add(page.evaluate(FRAME))
+    assert len(seen) == 3
+    assert "100 % at rest" in page.inner_text("#create-film .film-mark")
+    scrub(page, 1)
+    plain = page.evaluate(FRAME)
+    page.check("#create-film .film-overlay input")
+    assert page.evaluate(FRAME) != plain or "0 % at rest" in page.inner_text("#create-film .film-mark")
+
+
+def test_a_fork_with_nothing_changed_is_the_same_picture_and_other_words_go_on_from_there(
+    film: tuple[Page, Gallery],
+) -> None:
+    page, gallery = film
+    scrub(page, 3)
+    for number, words in enumerate((None, "a blue boat"), start=1):
+        page.click("#create-film-fork")
+        page.wait_for_selector("#create-fork-prompt textarea")
+        assert page.input_value("#create-fork-prompt textarea") == "a red apple"
+        if words:
+            page.fill("#create-fork-prompt textarea", words)
+        before = page.get_attribute(STAGE, "data-job")
+        page.click("#create-fork-go")
+        page.wait_for_selector(f'{STAGE}[data-state="finished"]:not([data-job="{before}"])')
+        page.wait_for_selector("#create-stage .compare")
+        page.wait_for_selector("#create-film .film:not([hidden])")
+        assert len(gallery.page().entries) == 1 + number
+        recipe = gallery.page().entries[0].recipe.single.model_dump()
+        assert (recipe["kind"], recipe["step"], recipe["prompt"]) == ("fork", 3, words or "a red apple")
+        assert recipe["parent"]["prompt"] == "a red apple"
+        if words is None:
+            np.testing.assert_array_equal(pixels(gallery, 0), pixels(gallery, 1))
+            scrub(page, 3)
+
+
+def test_a_frame_is_saved_and_a_timelapse_downloaded(film: tuple[Page, Gallery]) -> None:
+    page, gallery = film
+    scrub(page, 2)
+    page.click("#create-film-save")
+    page.wait_for_function("() => document.querySelector('#create-film .film-mark').textContent.includes('gallery')")
+    saved = gallery.page().entries[0].recipe.single.model_dump()
+    assert (saved["kind"], saved["step"], saved["frame"]) == ("fork", 2, True)
+    with page.expect_download() as download:
+        page.click("#create-film-gif")
+    assert download.value.suggested_filename == "tessera-timelapse.gif"
+    assert Path(download.value.path()).read_bytes()[:6] in (b"GIF89a", b"GIF87a")
+    page.click("#create-film-keep")
+    page.wait_for_function("() => document.querySelector('#create-film .film-mark').textContent.includes('kept')")
