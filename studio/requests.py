@@ -145,7 +145,30 @@ class Sampled(Request):
         return values if given is not None else {**values, "variation_seed": -1}
 
 
-class TextToImage(Sampled):
+class Controlled(Sampled):
+    """The settings of a run whose shapes a control picture can steer, through a ControlNet (Zhang 2023)."""
+
+    control: PictureRef | None = Field(None, title="Control picture", description="Its shapes steer the picture")
+    control_net: str = Field(
+        "", max_length=200, title="ControlNet", description="What it was made for; empty: the first that fits the model"
+    )
+    control_preprocessor: Literal["none", "canny", "invert"] = Field(
+        "none",
+        title="Prepare",
+        description="None: it is a control map already; canny draws its edges; invert is for dark lines on white",
+    )
+    control_scale: float = Field(
+        1.0, ge=0, le=2, title="Control strength", description="How firmly the shapes are followed"
+    )
+    control_start: float = Field(
+        0.0, ge=0, le=1, title="Control from", description="The share of the steps after which it begins to act"
+    )
+    control_end: float = Field(
+        1.0, ge=0, le=1, title="Control until", description="The share of the steps after which it lets go"
+    )
+
+
+class TextToImage(Controlled):
     """Prompt to picture."""
 
     kind: Literal["text_to_image"] = "text_to_image"
@@ -262,12 +285,13 @@ class DrawTokens(Sampled):
     height: int = Field(256, ge=16, le=1024, title="Height", description="In pixels, of a new picture")
 
 
-class Fork(Sampled):
+class Fork(Controlled):
     """Go on from step `step` of the run that `parent` describes, with the settings given here.
 
-    Steps, scheduler, size and variation are the parent's; prompt, guidance, seed, LoRAs and (between models of one
-    kind) the model may differ. A new seed gives the picture as predicted at that step fresh noise. With a mask only
-    its white part is changed. With `frame` nothing goes on: the picture as predicted at that step is the result.
+    Steps, scheduler, size and variation are the parent's; prompt, guidance, seed, LoRAs, control picture and (between
+    models of one kind) the model may differ. A new seed gives the picture as predicted at that step fresh noise. With
+    a mask only its white part is changed. With `frame` nothing goes on: the picture as predicted at that step is the
+    result.
     """
 
     kind: Literal["fork"] = "fork"

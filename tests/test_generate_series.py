@@ -11,8 +11,10 @@ from studio import cli
 from studio.app import Headless
 from studio.gallery import Gallery
 from studio.requests import Request, TextToImage
+from studio.settings import ROOT
 from tests.engine.tiny import save_ldm
 
+EXAMPLE = str(ROOT / "assets" / "examples" / "cat.jpg")
 SMALL = ("--width", "64", "--height", "64", "--steps", "2", "--seed", "3")
 
 
@@ -117,6 +119,8 @@ def test_styles_and_variations_are_flags(tiny: Path, capsys: pytest.CaptureFixtu
         (("a", "--style", "mosiac"), 'no style "mosiac"'),
         (("a", "--variation-strength", "2"), "Variation must be a number between 0 and 1, not 2."),
         (("a", "--resume", "0000"), "no such series"),
+        (("a", "--control", "missing.png"), '"missing.png" cannot be read'),
+        (("a", "--control-preprocessor", "hed"), "Prepare cannot be 'hed'"),
     ],
 )
 def test_bad_wishes_are_named(
@@ -124,6 +128,11 @@ def test_bad_wishes_are_named(
 ) -> None:
     status, _, error = run(tiny, capsys, *arguments)
     assert (status, message in error) == (2, True), error
+
+
+def test_a_control_picture_reaches_the_engine(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, error = run(tiny, capsys, "a", "--control", EXAMPLE, *SMALL)
+    assert (status, "tiny takes no control picture" in error) == (1, True)
 
 
 def test_a_picture_that_cannot_be_made_does_not_hold_up_the_rest(

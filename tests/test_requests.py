@@ -12,7 +12,7 @@ from studio.requests import KINDS, MAX_SEED, TextToImage, clean_text, field_spec
 
 PICTURE = "0" * 64
 EXAMPLES = {
-    "text_to_image": {"prompt": "a red apple"},
+    "text_to_image": {"prompt": "a red apple", "control": PICTURE, "control_preprocessor": "canny"},
     "stylize": {"content": PICTURE},
     "inpaint": {"source": PICTURE, "mask": PICTURE},
     "reconstruct": {"source": PICTURE},

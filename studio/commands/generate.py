@@ -13,6 +13,7 @@ from studio.commands.progress import ProgressBar, event_as_json
 from studio.commands.series import add_series_arguments, asks_for_series, names_a_file, run_series
 from studio.errors import InvalidRequest
 from studio.events import Finished
+from studio.pictures import open_picture
 from studio.requests import StyleWords, TextToImage, field_spec, parse
 from studio.settings import Settings
 from studio.stylize.presets import SHIPPED, find_preset, load_presets
@@ -30,6 +31,11 @@ FLAGS = (
     "temperature",
     "variation_strength",
     "variation_seed",
+    "control_net",
+    "control_preprocessor",
+    "control_scale",
+    "control_start",
+    "control_end",
 )
 
 
@@ -50,6 +56,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument(
         "--style", action="append", default=[], metavar="NAME", help="a ready-made style; several stack"
     )
+    parser.add_argument("--control", type=Path, metavar="FILE", help="a picture whose shapes steer the run")
     add_series_arguments(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="the PNG to write (default: the gallery)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line per event")
@@ -61,6 +68,9 @@ def run(args: argparse.Namespace, settings: Settings, out: Callable[..., None]) 
     from studio.app import Headless  # torch loads behind this
 
     studio = Headless(settings)
+    if args.control is not None:
+        opened = open_picture(args.control)
+        values["control"] = studio.pictures.put(opened.image)
     if asks_for_series(args):
         return run_series(studio, args, values, out=out)
     request = studio.complete(values, quality=args.quality)

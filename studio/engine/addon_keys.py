@@ -117,7 +117,7 @@ _SAID = (
 )  # fmt: skip
 _MARKED: tuple[tuple[Kind, tuple[str, ...]], ...] = (
     ("ip_adapter", ("ip_adapter.", "image_proj.")),
-    ("controlnet", ("control_model.", "controlnet_cond_embedding.", "controlnet_down_blocks.")),
+    ("controlnet", ("control_model.", "controlnet_cond_embedding.", "controlnet_down_blocks.", "zero_convs.")),
     ("encoder", ("text_model.encoder.", "vision_model.", "encoder.block.0.layer.0.SelfAttention")),
 )
 

@@ -30,6 +30,7 @@ _NO_USE: Mapping[str, str] = {
     "encoder": "a text or image encoder alone, which the studio loads only as part of a model.",
     "motion": "a motion module for video, which the studio does not make.",
 }
+_TITLES: Mapping[str, str] = {"lora": "LoRA", "controlnet": "ControlNet", "vae": "VAE"}
 _DEFAULT_NAMES = ("pytorch_lora_weights", "adapter_model", "diffusion_pytorch_model", "model", "learned_embeds")
 _MAX_TRIGGERS, _MAX_SIDECAR_BYTES = 12, 2**20
 
@@ -93,7 +94,7 @@ def find_addon(folders: Iterable[Path], kind: Kind, name: str) -> AddOn:
     wanted = name.casefold().removesuffix(".safetensors")
     match = next((a for a in all_of_kind if wanted in (a.id.casefold(), a.name.casefold())), None)
     if match is None:
-        raise UnknownName({"lora": "LoRA"}.get(kind, kind), name, (a.id for a in all_of_kind))
+        raise UnknownName(_TITLES.get(kind, kind), name, (a.id for a in all_of_kind))
     if match.problem:
         raise ModelError(match.problem, "Use another one.")
     return match

@@ -99,6 +99,16 @@ class Denoiser(Protocol):
         """Return latents (n, c, h, w) in the loop's scale for pictures (n, 3, H, W) in [-1, 1]."""
 
 
+class Steering(Protocol):
+    """What changes the model's prediction in some steps of a run (`studio.engine.control`)."""
+
+    def acts(self, index: int, total: int) -> bool:
+        """Whether it acts in step `index` (from 0) of `total`."""
+
+    def predict(self, latents: torch.Tensor, timestep: torch.Tensor, embedding: Embedding) -> torch.Tensor:
+        """Return the steered output, as `Denoiser.predict` does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One run: everything that decides the picture, apart from the model and the loop's options.
@@ -148,6 +158,7 @@ class LoopOptions:
         replay: An earlier run's first steps: taken instead of running the model, so that the run goes on from
             there bit for bit, whatever state the scheduler or the generators carry.
         together: Predict all pictures of a batch in one call; None: on a GPU only (see the module's text).
+        steering: Predicts in the model's place in the steps in which it acts.
     """
 
     start: Start | None = None
@@ -156,6 +167,7 @@ class LoopOptions:
     extra_channels: torch.Tensor | None = None
     replay: Replay | None = None
     together: bool | None = None
+    steering: Steering | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +250,7 @@ class _Sampler:
         always = plan.conditioning
         self.scripts = always if isinstance(always, tuple) else (Script((0,), (always,)),) * self.batch
         self.guidance = Guidance(model.predict)
+        self.steered = Guidance(options.steering.predict) if options.steering else None
 
     def first_latents(self) -> torch.Tensor:
         """Return the noisy latents that the first step takes, (b, c, h, w)."""
@@ -261,8 +274,9 @@ class _Sampler:
             inputs = torch.cat([inputs, extra], dim=1)  # (b, c + k, h, w)
         inputs = inputs.to(self.model.dtype)
         asked = [script.at(index) for script in self.scripts]
+        guidance = self._guidance_at(index)
         outputs = [
-            self.guidance(rows, timestep, asked[place : place + self.chunk], is_on=self._is_guided(index))
+            guidance(rows, timestep, asked[place : place + self.chunk], is_on=self._is_guided(index))
             for place, rows in zip(range(0, self.batch, self.chunk), inputs.split(self.chunk), strict=True)
         ]
         output = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
@@ -316,6 +330,12 @@ class _Sampler:
                 f"The model produced invalid values (NaN) at step {asked[0] + 1} of {len(self.timesteps)}.",
                 "Try another seed or scheduler; if it happens again, set dtype to float32 in the settings.",
             )
+
+    def _guidance_at(self, index: int) -> Guidance:
+        steering = self.options.steering
+        if steering is not None and self.steered is not None and steering.acts(index, len(self.timesteps)):
+            return self.steered
+        return self.guidance
 
     def _is_guided(self, index: int) -> bool:
         begin, end = self.options.guidance

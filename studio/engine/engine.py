@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import diffusers
@@ -18,6 +19,7 @@ from PIL import Image
 from studio.engine import memory
 from studio.engine.adapters import put_on
 from studio.engine.catalog import ModelCard, Scan, scan
+from studio.engine.control import control_of
 from studio.engine.denoise import LoopOptions, LoopStep, Plan, Variation, denoise, rows_at_once, steps_run
 from studio.engine.film import Filming, codebook_of
 from studio.engine.images import to_pictures
@@ -150,6 +152,8 @@ class Engine:
         """
         model = loaded.model
         loaded.card.check_size(width, height)
+        if loaded.card.family == "pipeline" and getattr(request, "control", None):
+            raise ModelError(f"{loaded.card.name} takes no control picture.", "Leave it out, or choose an SD model.")
         rows = rows_at_once(model, request.batch, options)
         free = self.store.device.free_bytes()
         memory.check_fits(model, width, height, rows, free)
@@ -158,6 +162,15 @@ class Engine:
             if options is not None and options != LoopOptions():
                 raise ModelError(f"{loaded.card.name} only makes pictures from prompts.", "Choose another model here.")
             return (yield from sample_stock(self, loaded, request, (width, height), should_stop, took=took))
+        control = yield from control_of(
+            request,
+            model,
+            (width, height),
+            read_picture=self.read_picture,
+            folders=self.settings.checkpoint_folders,
+            checksums=self.store.checksums,
+        )
+        options = replace(options or LoopOptions(), steering=control)
         begin = time.perf_counter()
         seeds, variation = seeds_of_request(request)
         begins_with = seeds_of_request(noise_of or request)
@@ -172,7 +185,7 @@ class Engine:
         read = read_prompts(
             model,
             worn.prompts,
-            steps=steps_run(request.steps, options.start if options else None),
+            steps=steps_run(request.steps, options.start),
             guidance_scale=request.guidance_scale,
             size=(width, height),
         )
@@ -194,7 +207,8 @@ class Engine:
         final = last.latents if last.is_last else last.clean
         images = tuple(picture for part in final.split(rows) for picture in to_pictures(model.decode(part)))
         self._remember(request, loaded, seeds, filming)
-        facts = {**facts_of(loaded), **worn.facts, **facts_of_pictures(said, variation)}
+        steered = (control.facts, control.notes) if control else ({}, ())
+        facts = {**facts_of(loaded), **worn.facts, **steered[0], **facts_of_pictures(said, variation)}
         if not last.is_last:
             facts["stopped_at"] = last.index
         latents, seconds = final.cpu().numpy(), time.perf_counter() - begin
@@ -203,7 +217,7 @@ class Engine:
             seeds,
             seconds,
             facts,
-            (*read.notes, *worn.notes, *offload_note(loaded)),
+            (*read.notes, *worn.notes, *steered[1], *offload_note(loaded)),
             latents,
             filming.films(),
             took,

@@ -24,7 +24,7 @@ MAX_DEPTH = 20
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # from version n to n + 1
 
 _PATH = re.compile(r"^(/|~|[A-Za-z]:[\\/]|\\\\|file:)")
-_PICTURE_ROLES = ("source", "content", "mask", "references")
+_PICTURE_ROLES = ("source", "content", "mask", "references", "control")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Parent:
     """Something a picture was made from.
 
     Attributes:
-        role: "source", "mask", "content", "reference", "job", or "picture".
+        role: "source", "mask", "content", "reference", "control", "job", or "picture".
         ref: A picture's hash (64 hex digits), a gallery id (20 characters), or a job id (16 hex digits).
     """
 

@@ -71,5 +71,5 @@ class OwnInputs:
 
 def picture_refs(request: Request) -> list[str]:
     """Return the content hashes of the pictures that a request names."""
-    values = (getattr(request, name, None) for name in ("source", "mask", "content", "references"))
+    values = (getattr(request, name, None) for name in ("source", "mask", "content", "references", "control"))
     return [ref for value in values if value for ref in ((value,) if isinstance(value, str) else value)]

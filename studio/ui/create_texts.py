@@ -8,6 +8,20 @@ _WORDS: dict[str, tuple[str, str]] = {
     "create_styles_search": ("Search styles", "搜索风格"),
     "create_styles_import": ("Import styles (JSON or CSV)", "导入风格（JSON 或 CSV）"),
     "create_style_picture": ("Use the picture on the right for this style", "用右侧图片作为该风格的图片"),
+    "create_control": ("Control picture", "控制图"),
+    "create_control_picture": ("Picture", "图片"),
+    "create_control_picture_empty": (
+        "Its shapes steer yours: a photo, a sketch, a control map.",
+        "它的形状会引导画面：照片、草图或控制图。",
+    ),
+    "create_control_first": ("The first that fits the model", "首个适合该模型的"),
+    "create_control_none": (
+        "There is no ControlNet yet. Get one in the Models tab.",
+        "还没有 ControlNet，请到“模型”页获取。",
+    ),
+    "create_prepare_none": ("As it is", "原样"),
+    "create_prepare_canny": ("Edges", "边缘"),
+    "create_prepare_invert": ("Inverted", "反相"),
     "create_tokens": ("{tokens} of {room} tokens", "{tokens} / {room} 个词元"),
     "create_tokens_cut": (
         "{tokens} of {room} tokens: the model does not read the end",
@@ -70,6 +84,12 @@ _WORDS: dict[str, tuple[str, str]] = {
 FIELDS: dict[str, tuple[str, str]] = {
     "variation_strength": ("变体强度", "从这张图向另一个种子走多远"),
     "variation_seed": ("变体种子", "要靠近的种子；第 i 张使用变体种子 + i"),
+    "control": ("控制图", "它的形状会引导画面"),
+    "control_net": ("ControlNet", "按其用途选择；留空：首个适合该模型的"),
+    "control_preprocessor": ("预处理", "原样：已是控制图；边缘：提取轮廓；反相：用于白底深色线稿"),
+    "control_scale": ("控制强度", "多大程度遵循形状"),
+    "control_start": ("控制起点", "从总步数的哪个比例开始起作用"),
+    "control_end": ("控制终点", "到总步数的哪个比例为止"),
     "styles": ("风格", "加在你的文字周围的词；可叠加"),
 }
 """Chinese title and help of the fields that only this tab shows."""

@@ -52,6 +52,10 @@ class Form:
         """Add a choice between (title, value) pairs."""
         return self._add(name, gr.Dropdown(list(choices), **{**self._words(name), **look}))
 
+    def radio(self, name: str, choices: Sequence[tuple[Any, str]], **look: Any) -> gr.Radio:
+        """Add a choice between (title, value) pairs, all in sight."""
+        return self._add(name, gr.Radio(list(choices), **{**self._words(name), **look}))
+
     def checkbox(self, name: str, **look: Any) -> gr.Checkbox:
         """Add a yes or no."""
         return self._add(name, gr.Checkbox(field_spec(self.request, name).default, **{**self._words(name), **look}))

@@ -63,10 +63,6 @@ class InpaintForm(Form):
         """Return the card of a model; one that knows nothing where there is none."""
         return next((card for card in self.cards if card.id == model_id), NO_MODEL)
 
-    def radio(self, name: str, choices: Sequence[tuple[Any, str]], **look: Any) -> gr.Radio:
-        """Add a choice between (title, value) pairs, all in sight."""
-        return self._add(name, gr.Radio(list(choices), **{**self._words(name), **look}))
-
     def colour(self, name: str, **look: Any) -> gr.ColorPicker:
         """Add a colour."""
         return self._add(name, gr.ColorPicker(field_spec(Inpaint, name).default, **{**self._words(name), **look}))

@@ -10,13 +10,13 @@ import gradio as gr
 from gradio.components import Component
 from PIL import Image
 
-from studio.errors import InvalidPicture, InvalidRequest
+from studio.errors import InvalidRequest
 from studio.requests import Request, Stylize, parse
 from studio.stylize.methods import ALL, METHODS, suggested
 from studio.stylize.presets import StylePreset, apply_presets
 from studio.ui.form import Form
 from studio.ui.texts import text
-from studio.ui.wells import empty_well, picture_well, read_well, well_value
+from studio.ui.wells import picture_well, read_well, stored_well
 
 AUTOMATIC = ""
 _ASKS = ("content", "references", "presets", "first", "second", "third")
@@ -88,10 +88,10 @@ class StyleForm(Form):
         except InvalidRequest:
             return [gr.skip()] * len(self.outputs)
         assert isinstance(request, Stylize)
-        references = self._well(request.references, request.reference_weights)
+        references = stored_well(request.references, self._read_picture, request.reference_weights)
         methods = [AUTOMATIC if name == ALL else name for name in request.methods]
         chain = [*methods, *[AUTOMATIC] * (len(self.asked.methods) - len(methods))]
-        content = self._well((request.content,))
+        content = stored_well((request.content,), self._read_picture)
         return [*super().fill(recipe), content, {**references, "palette": request.palette or None}, [], *chain]
 
     def _request(self, values: dict[str, Any], methods: tuple[str, ...]) -> Request:
@@ -119,12 +119,6 @@ class StyleForm(Form):
                 "negative_prompt": negative,
             }
         )
-
-    def _well(self, refs: Sequence[str], weights: Sequence[float] = ()) -> dict[str, Any]:
-        try:
-            return well_value([(ref, self._read_picture(ref)) for ref in refs], weights)
-        except InvalidPicture:
-            return empty_well()
 
 
 def method_choices(*, none: str) -> list[tuple[Any, str]]:

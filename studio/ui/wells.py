@@ -7,14 +7,14 @@ it and fills it through `studio.ui.well_routes`. Pictures are named by content h
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
-from studio.errors import InvalidRequest
+from studio.errors import InvalidPicture, InvalidRequest
 from studio.ui import components
 
 _REF = re.compile(r"[0-9a-f]{64}")
@@ -77,6 +77,16 @@ def well_value(pictures: Sequence[tuple[str, Image.Image]], weights: Sequence[fl
         ],
         "palette": None,
     }
+
+
+def stored_well(
+    refs: Sequence[str], read_picture: Callable[[str], Image.Image], weights: Sequence[float] = ()
+) -> dict[str, Any]:
+    """Return a well's value that shows the pictures with content hashes `refs`; empty when one of them is gone."""
+    try:
+        return well_value([(ref, read_picture(ref)) for ref in refs], weights)
+    except InvalidPicture:
+        return empty_well()
 
 
 def read_well(value: Any) -> Well:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -37,7 +38,7 @@ _IGNORED = ("position_ids", "logit_scale", "text_projection.weight")
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class Part:
     """One part of the file: where its names begin, how to build it, and how to rename its weights."""
 
     prefix: str
@@ -54,13 +55,13 @@ def load_pipeline(card: ModelCard, placement: Placement) -> Generator[Loading, N
     header = read_header(card.path)
     parts = _parts(card, header)
     for name, part in parts.items():
-        _check(card, name, part, header)
+        check_part(card.path, name, part, header)
     loaded: dict[str, Any] = {}
     for number, (name, part) in enumerate(parts.items()):
         yield Loading(f"{card.name}: {name.replace('_', ' ')}", number / len(parts))
         is_upcast = name == "vae" and placement.torch_dtype == torch.float16
         dtype = torch.float32 if is_upcast else placement.torch_dtype
-        loaded[name] = place(_load(card, part, dtype), placement.home)
+        loaded[name] = place(load_part(card.path, part, dtype), placement.home)
     loaded["tokenizer"] = clip_tokenizer(**({"pad_token": "!"} if card.architecture == "sd2" else {}))
     if card.architecture == "sdxl":
         loaded["tokenizer_2"] = clip_tokenizer(pad_token="!")
@@ -68,18 +69,18 @@ def load_pipeline(card: ModelCard, placement: Placement) -> Generator[Loading, N
     return assemble(card, loaded, config, force_zeros_for_empty_prompt=True), config
 
 
-def _parts(card: ModelCard, header: Header) -> dict[str, _Part]:
+def _parts(card: ModelCard, header: Header) -> dict[str, Part]:
     architecture, sample = card.architecture, card.width // 8
     try:
         unet = layout.unet_config(header, architecture, sample_size=sample)
         vae = layout.autoencoder_config(header, architecture, sample_size=sample)
         parts = {
-            "unet": _Part(
+            "unet": Part(
                 layout.UNET,
                 lambda: UNet2DConditionModel.from_config(unet),
                 lambda weights, model: convert_ldm_unet_checkpoint(weights, dict(model.config)),
             ),
-            "vae": _Part(
+            "vae": Part(
                 layout.AUTOENCODER,
                 lambda: AutoencoderKL.from_config(vae),
                 lambda weights, model: convert_ldm_vae_checkpoint(weights, dict(model.config)),
@@ -100,16 +101,16 @@ def _parts(card: ModelCard, header: Header) -> dict[str, _Part]:
     return parts
 
 
-def _clip(header: Header, prefix: str) -> _Part:
+def _clip(header: Header, prefix: str) -> Part:
     config = CLIPTextConfig(**layout.clip_config(header, prefix))
-    return _Part(
+    return Part(
         prefix,
         lambda: CLIPTextModel(config),
         lambda weights, model: _renamed(convert_ldm_clip_checkpoint(weights), model),
     )
 
 
-def _open_clip(header: Header, prefix: str, cls: Any, *, drop_last: bool) -> _Part:
+def _open_clip(header: Header, prefix: str, cls: Any, *, drop_last: bool) -> Part:
     values = layout.open_clip_config(header, prefix, drop_last=drop_last)
     config, dropped = CLIPTextConfig(**values), f"{prefix}transformer.resblocks.{values['num_hidden_layers']}."
 
@@ -117,7 +118,7 @@ def _open_clip(header: Header, prefix: str, cls: Any, *, drop_last: bool) -> _Pa
         kept = {key: value for key, value in weights.items() if not key.startswith(dropped)}
         return _renamed(convert_open_clip_checkpoint(model, kept, prefix=prefix), model)
 
-    return _Part(prefix, lambda: cls(config), convert)
+    return Part(prefix, lambda: cls(config), convert)
 
 
 def _renamed(weights: Weights, model: Any) -> Weights:
@@ -127,14 +128,14 @@ def _renamed(weights: Weights, model: Any) -> Weights:
     return {key: value for key, value in found.items() if key in own or not key.endswith(_IGNORED)}
 
 
-def _check(card: ModelCard, name: str, part: _Part, header: Header) -> None:
-    """Run the part's conversion without memory and hold the result against the model it is for."""
+def check_part(path: Path, name: str, part: Part, header: Header) -> None:
+    """Run the part's conversion without memory and hold the result against the model it is for; raises ModelError."""
     empty = {
         key: torch.empty(tensor.shape, device="meta")
         for key, tensor in header.tensors.items()
         if key.startswith(part.prefix)
     }
-    what = f'"{card.path.name}" does not hold a whole {name.replace("_", " ")}'
+    what = f'"{path.name}" does not hold a whole {name.replace("_", " ")}'
     try:
         with init_empty_weights():
             model = part.make()
@@ -152,12 +153,13 @@ def _check(card: ModelCard, name: str, part: _Part, header: Header) -> None:
             )
 
 
-def _load(card: ModelCard, part: _Part, dtype: torch.dtype) -> Any:
+def load_part(path: Path, part: Part, dtype: torch.dtype) -> Any:
+    """Return the part of the file at `path`, checked before, in `dtype` on the CPU, in eval mode; raises ModelError."""
     try:
-        with safe_open(card.path, framework="pt", device="cpu") as file:
+        with safe_open(path, framework="pt", device="cpu") as file:
             weights = {key: file.get_tensor(key).to(dtype) for key in file.keys() if key.startswith(part.prefix)}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ModelError(f'"{card.path.name}" is damaged: {error}.', "Download it again.") from error
+        raise ModelError(f'"{path.name}" is damaged: {error}.', "Download it again.") from error
     with init_empty_weights():
         model = part.make()
     converted = part.convert(weights, model)

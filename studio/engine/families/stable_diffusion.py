@@ -21,6 +21,7 @@ from studio.engine import offload
 from studio.engine.adapters import Adapters
 from studio.engine.catalog import ModelCard
 from studio.engine.checkpoint import read_json
+from studio.engine.control import ControlRack
 from studio.engine.denoise import Conditioning
 from studio.engine.device import Placement
 from studio.engine.families.parts import load_diffusers_part, load_transformers_part, nbytes_of, place
@@ -50,14 +51,15 @@ class StableDiffusion:
         self.is_xl = card.architecture == "sdxl"
         self.scheduler_config = scheduler_config
         self.prompts = PromptCache(self._embed)
-        self.adapters = Adapters(pipeline)
+        self.adapters, self.controls = Adapters(pipeline), ControlRack()
         self.factor = 2 ** (len(self.autoencoder.config.block_out_channels) - 1)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the weights in memory."""
         encoders = [self.pipeline.text_encoder, getattr(self.pipeline, "text_encoder_2", None)]
-        return nbytes_of(self.unet, self.autoencoder, *(encoder for encoder in encoders if encoder is not None))
+        encoders = [encoder for encoder in encoders if encoder is not None]
+        return nbytes_of(self.unet, self.autoencoder, *encoders, *self.controls.nets)
 
     def new_scheduler(self, name: str, *, steps: int) -> Any:
         """Return a fresh scheduler; raises UnknownName or InvalidRequest when it does not fit."""
@@ -98,8 +100,14 @@ class StableDiffusion:
         negative = negative and self._with_extras(negative, guidance_scale, width, height)
         return Conditioning(positive, negative, guidance_scale)
 
-    def predict(self, latents: torch.Tensor, timestep: torch.Tensor, embedding: Embedding) -> torch.Tensor:
-        """Return the U-Net's output, (n, c, h, w)."""
+    def predict(
+        self,
+        latents: torch.Tensor,
+        timestep: torch.Tensor,
+        embedding: Embedding,
+        residuals: tuple[Any, Any] = (None, None),
+    ) -> torch.Tensor:
+        """Return the U-Net's output, (n, c, h, w); `residuals` are a ControlNet's, of the way down and the middle."""
         added: dict[str, Any] = {"text_embeds": embedding.pooled, "time_ids": embedding.sizes} if self.is_xl else {}
         if embedding.picture is not None:
             added["image_embeds"] = [embedding.picture]
@@ -109,6 +117,8 @@ class StableDiffusion:
             encoder_hidden_states=embedding.text,
             timestep_cond=embedding.guidance,
             added_cond_kwargs=added or None,
+            down_block_additional_residuals=residuals[0],
+            mid_block_additional_residual=residuals[1],
             return_dict=False,
         )[0]
 

@@ -19,7 +19,7 @@ from studio.ui.gallery_page.access import Access
 from studio.ui.stream import job_value, stage_value
 
 _NOT_OFFERED = frozenset(
-    {"version", "kind", "batch", "source", "mask", "content", "tokens", "operations", "parent", "changes"}
+    {"version", "kind", "batch", "source", "mask", "content", "tokens", "operations", "parent", "changes", "control"}
 )
 _OF_THE_RUN = frozenset({"steps", "scheduler", "width", "height", "variation_strength", "variation_seed"})
 _LONG = frozenset({"prompt", "negative_prompt"})
@@ -64,7 +64,8 @@ def fields(recipe: Recipe, access: Access) -> list[dict[str, Any]]:
     for name in type(recipe).model_fields:
         value = getattr(recipe, name)
         is_the_runs = name in _OF_THE_RUN and "parent" in type(recipe).model_fields
-        if name in _NOT_OFFERED or is_the_runs or not isinstance(value, str | int | float):
+        is_idle = name.startswith("control_") and getattr(recipe, "control", None) is None
+        if name in _NOT_OFFERED or is_the_runs or is_idle or not isinstance(value, str | int | float):
             continue
         spec = field_spec(type(recipe), name)
         choices = _choices(type(recipe), name, value, access)

@@ -99,6 +99,7 @@ _CARD: dict[str, tuple[str, str]] = {
     "role_mask": ("Mask", "遮罩"),
     "role_content": ("Content", "内容"),
     "role_reference": ("Style picture", "风格参考"),
+    "role_control": ("Control picture", "控制图"),
     "role_job": ("Earlier run", "先前的生成"),
     "role_run": ("Forked", "分支"),
     "role_picture": ("Picture", "图片"),
