@@ -14,6 +14,7 @@ from studio.ui.studio import Studio
 from studio.ui.tabs import codebook, create, enhance, gallery, inpaint, models, own_pictures, style, train
 from studio.ui.tabs.tab import Page, Tab
 from studio.ui.texts import text
+from studio.ui.updates import WholeUpdates
 
 TITLE = "Tessera Studio"
 TABS: tuple[Tab, ...] = (
@@ -42,7 +43,7 @@ def build_page(studio: Studio, sessions: Sessions | None = None) -> gr.Blocks:
     offered = FOR_GUESTS if studio.for_guests else TABS
     tabs = [tab for tab in offered if tab.id not in _NEED_EXTRAS or tab.id in studio.extras]
     sends = Sends([tab.id for tab in tabs if tab.receives])
-    with gr.Blocks(
+    with WholeUpdates(
         title=TITLE, analytics_enabled=False, delete_cache=(600, _FILES_KEPT_SECONDS), fill_width=True
     ) as blocks:
         page = Page(studio, sessions, blocks, sends, Drafting(studio.drafts))

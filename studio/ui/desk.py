@@ -125,10 +125,10 @@ def run(
 
         return generate
 
-    def stop(request: gr.Request) -> gr.Button:
+    async def stop(request: gr.Request) -> None:
         for job in watchers.active(page.owner(request))[:1]:
             job.cancel()
-        return gr.Button(text("stopping"), interactive=False)
+        watchers.look_again(request.session_hash or "")  # the stage's stream says "Stopping", unless it has ended
 
     async def attach(request: gr.Request) -> AsyncGenerator[dict[Any, Any]]:
         turns.begin(request.session_hash or "")
@@ -153,7 +153,7 @@ def run(
             js=in_turn,
             **QUICK,
         )
-    desk.stop.click(stop, None, [desk.stop], js=f"() => {{ tessera.stopping('{desk.tab}-stage'); }}", **QUICK)
+    desk.stop.click(stop, None, None, js=f"() => {{ tessera.stopping('{desk.tab}-stage'); }}", **QUICK)
     page.blocks.load(attach, None, [*shown, *refilled], **QUICK)
 
 

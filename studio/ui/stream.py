@@ -7,13 +7,14 @@ through Gradio's file cache. Closing the page ends the watching, never the job.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import math
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import singledispatch
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -55,39 +56,75 @@ class Watchers:
         mine = [job for job in self._runner.ended(owner) if getattr(job.request, "kind", "") in self._kinds]
         return [job for job in mine[-1:] if not isinstance(job.ending, Cancelled)]
 
+    def look_again(self, page: str) -> None:
+        """Have a page that follows a job be shown it once more, since something beside its events has changed."""
+        if page in self._pages:
+            self._pages[page].news.set()
+
     async def follow(self, page: str, jobs: Iterable[Job]) -> AsyncGenerator[StageValue]:
         """Yield the stage's value as `jobs` go on, to their endings.
 
-        A page that follows a job already takes `jobs` on afterwards: this call says how many wait now, and ends.
+        Only one call at a time speaks for a page, or an older value could overtake a newer one: where one does so
+        already it takes `jobs` on afterwards, says at once how many wait now, and this call ends without a word.
         """
         if page in self._pages:
-            line = self._pages[page]
-            line.jobs.extend(jobs)
-            if line.shown is not None:
-                yield {**line.shown, "more": line.more}
+            self._pages[page].take(jobs)
             return
         line = self._pages[page] = _Line(deque(jobs))
         try:
             while line.jobs:
-                job = line.jobs.popleft()
-                async with aclosing(job.stream()) as events:
+                job = line.job = line.jobs.popleft()
+                async with aclosing(_repeated(job.stream(), line.news)) as events:
                     async for event in events:
-                        line.shown = {**job_value(job), **stage_value(event), "more": line.more}
-                        yield line.shown
+                        yield {**job_value(job), **stage_value(event), "more": line.more}
         finally:
             del self._pages[page]
 
 
 @dataclass(slots=True)
 class _Line:
-    """The jobs a page will follow, and what its stage shows."""
+    """The job a page follows, those it will follow, and whether the page should be told of a change in these."""
 
     jobs: deque[Job]
-    shown: StageValue | None = None
+    job: Job | None = None
+    news: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def more(self) -> int:
         return sum(job.ending is None for job in self.jobs)
+
+    def take(self, jobs: Iterable[Job]) -> None:
+        """Follow `jobs` afterwards, each once."""
+        for job in jobs:
+            if job is not self.job and job not in self.jobs:
+                self.jobs.append(job)
+                self.news.set()
+
+
+async def _repeated(events: AsyncGenerator[Event], news: asyncio.Event) -> AsyncGenerator[Event]:
+    """Yield `events`, and the latest of them again whenever there is `news`."""
+    latest: Event | None = None
+    coming: asyncio.Future[Event | None] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.ensure_future(anext(events, None))
+            told = asyncio.ensure_future(news.wait())
+            try:
+                await asyncio.wait((coming, told), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                told.cancel()
+            news.clear()
+            if coming.done():
+                latest, coming = coming.result(), None
+                if latest is None:
+                    return
+            if latest is not None:
+                yield latest
+    finally:
+        if coming is not None:
+            coming.cancel()
+            await asyncio.wait((coming,))
+        await events.aclose()
 
 
 def job_value(job: Job) -> StageValue:

@@ -24,14 +24,11 @@ def served_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
 
 @pytest.fixture
 def opened(served_studio: Opened) -> Iterator[Opened]:
-    """The studio, quick and quiet again after each test."""
-    engine = served_studio.engine
-    engine.seen.clear()
-    engine.resume.clear()
-    yield served_studio
-    engine.hold_at = 0
-    engine.resume.set()
+    """The studio, with an engine as new and nothing queued."""
+    served_studio.engine.settle(served_studio.runner)
     served_studio.status[0] = Status()
+    yield served_studio
+    served_studio.engine.settle(served_studio.runner)
 
 
 @pytest.fixture(scope="session")

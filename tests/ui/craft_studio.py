@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from fake_engine import FakeEngine
 from studio_page import CARD
@@ -54,9 +53,13 @@ class Craft:
     address: str
     studio: Studio
     engine: Craftsman
+    runner: JobRunner
     gallery: Gallery
     folder: Path
-    extras: dict[str, Any] = field(default_factory=dict)
+
+    def settle(self) -> None:
+        """Stop what a test left running, and make the engine as new."""
+        self.engine.settle(self.runner, step_seconds=0.0)
 
 
 @contextmanager
@@ -72,6 +75,4 @@ def craft_studio(folder: Path) -> Iterator[Craft]:
         pictures = PictureStore(settings.data_dir / "pictures")
         studio = Studio(runner, gallery, pictures, settings, models=lambda: [card], extras={"create": runs})
         with serving(studio, settings) as address:
-            yield Craft(address, studio, engine, gallery, folder)
-            engine.hold_at = 0
-            engine.resume.set()
+            yield Craft(address, studio, engine, runner, gallery, folder)

@@ -12,7 +12,10 @@ from PIL import Image
 
 from studio.errors import OutOfMemory
 from studio.events import Cancelled, Decoding, Event, Finished, Loading, Step
+from studio.jobs import JobRunner
 from studio.requests import Request, TextToImage
+
+PACE_SECONDS = 0.02
 
 
 @dataclass
@@ -25,7 +28,7 @@ class FakeEngine:
         seen: The requests it ran.
     """
 
-    step_seconds: float = 0.02
+    step_seconds: float = PACE_SECONDS
     hold_at: int = 0
     resume: threading.Event = field(default_factory=threading.Event)
     seen: list[Request] = field(default_factory=list)
@@ -48,12 +51,34 @@ class FakeEngine:
         pictures = tuple(picture(request, i, 1.0) for i in range(request.batch))
         yield Finished(pictures, tuple(request.seed + i for i in range(request.batch)), time.perf_counter() - began)
 
+    def settle(self, runner: JobRunner, *, step_seconds: float = PACE_SECONDS) -> None:
+        """Stop all that runs and waits, also what a series goes on asking for, and be as new: what one test leaves
+        behind must not meet the next, least of all when it failed.
+        """
+        self.hold_at = 0
+        self.resume.set()
+        while going := [job for job in list(runner._jobs.values()) if job.ending is None] or series_threads():
+            for one in going:
+                if isinstance(one, threading.Thread):
+                    one.join(0.01)
+                else:
+                    one.cancel()
+                    one.result(timeout_seconds=60)
+        self.resume.clear()
+        self.seen.clear()
+        self.step_seconds = step_seconds
+
     def _step(self, index: int, should_stop: Callable[[], bool]) -> None:
         time.sleep(self.step_seconds)
         while index == self.hold_at and not should_stop() and not self.resume.wait(0.02):
             pass
         if index == self.hold_at and should_stop():
             self.resume.wait(20)  # the rest of the step that Stop came in the middle of
+
+
+def series_threads() -> list[threading.Thread]:
+    """Return the threads that make series, which submit their next job when one has ended."""
+    return [thread for thread in threading.enumerate() if thread.name.startswith("series-")]
 
 
 def previews(request: TextToImage, settled: float) -> Image.Image:

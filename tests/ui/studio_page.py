@@ -44,6 +44,7 @@ class Opened:
     address: str
     studio: Studio
     engine: FakeEngine
+    runner: JobRunner
     gallery: Gallery
     sessions: Sessions
     status: list[Status] = field(default_factory=lambda: [Status()])
@@ -71,4 +72,4 @@ def opened_studio(folder: Path, *, port: int = 0) -> Iterator[Opened]:
             runner, gallery, pictures, settings, models=lambda: [CARD], status=lambda: status[0], drafts=memory.drafts
         )
         with serving(studio, settings) as address:
-            yield Opened(address, studio, engine, gallery, Sessions.in_folder(settings.data_dir), status)
+            yield Opened(address, studio, engine, runner, gallery, Sessions.in_folder(settings.data_dir), status)

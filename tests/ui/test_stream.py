@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -48,6 +48,13 @@ async def collect(watchers: Watchers, page: str, jobs: list[Job]) -> list[StageV
     return [value async for value in watchers.follow(page, jobs)]
 
 
+async def until_step(stream: AsyncGenerator[StageValue], index: int) -> StageValue:
+    """Follow `stream` to where step `index` is done."""
+    while (value := await anext(stream)).get("index") != index:
+        pass
+    return value
+
+
 def test_a_preview_is_a_jpeg_of_at_most_ten_kilobytes() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 256, 3), np.uint8)
     for picture in (Image.fromarray(noise[:32, :32]), Image.fromarray(noise[:64, :64])):
@@ -86,21 +93,31 @@ def test_a_job_that_ended_before_anybody_watched_is_shown_all_the_same(runner: J
 
 
 def test_a_page_follows_its_jobs_one_after_the_other_with_one_watcher(runner: JobRunner, engine: FakeEngine) -> None:
+    """A second voice could say something old after the first has said something new, and be believed."""
     watchers = Watchers(runner, "text_to_image")
 
-    async def both() -> tuple[list[StageValue], list[StageValue]]:
+    async def both() -> tuple[list[StageValue], list[StageValue], list[StageValue]]:
         engine.hold_at = 2
         jobs = [runner.submit(request(prompt), owner="me") for prompt in ("one", "two")]
-        first = asyncio.create_task(collect(watchers, "page", jobs[:1]))
-        await asyncio.sleep(0)
-        second = await collect(watchers, "page", jobs[1:])
+        stream = watchers.follow("page", jobs[:1])
+        before = [await until_step(stream, 1)]
+        second = [*await collect(watchers, "page", jobs), *await collect(watchers, "page", jobs)]
+        before.append(await anext(stream))
+        jobs[0].cancel()
+        watchers.look_again("page")
+        before.append(await anext(stream))
         engine.resume.set()
-        return await first, second
+        return before, second, [value async for value in stream]
 
-    values, at_once = in_a_loop(both())
-    assert [(value["job"], value["more"]) for value in at_once] == [(values[0]["job"], 1)]
-    assert [value["state"] for value in values if value["state"] == "finished"] == ["finished"] * 2
-    assert max(value["more"] for value in values) == 1 and values[-1]["more"] == 0
+    before, second, values = in_a_loop(both())
+    assert second == []
+    assert [(it["index"], it["more"], it["stopping"]) for it in before] == [(1, 0, False), (1, 1, False), (1, 1, True)]
+    assert [value["state"] for value in values if value["state"] in ("cancelled", "finished")] == [
+        "cancelled",
+        "finished",
+    ]
+    assert values[-1]["more"] == 0
+    assert not watchers._pages
 
 
 def test_to_stop_watching_leaves_the_job_running_and_no_trace_of_the_page(

@@ -96,24 +96,21 @@ def wire_series(page: Page, craft: Craft, form: CreateForm, *, desk: Desk, panel
         return size_value(craft, form, values)
 
     async def follow(request: gr.Request) -> AsyncGenerator[dict[Any, Any]]:
-        """Show on the stage what this artist's series make, until none of them goes on.
-
-        Every update repeats what the stage shows: of two that reach the browser within one frame only the latter
-        counts, also where it leaves the stage out.
-        """
+        """Show on the stage what this artist's series make, until none of them goes on."""
         owner, seen = page.owner(request), set[str]()
-        stage: dict[Any, Any] = {}
+        listed: dict[str, Any] | None = None
         while running := _running(craft, owner):
-            yield {**stage, panel.listed: list_value(craft, owner)}
-            job = running[0].job
+            job = running[0].job  # looked at before the list, which then counts every cell made before this job
+            if (now := list_value(craft, owner)) != listed:
+                listed = now
+                yield {panel.listed: listed}
             if job is None or job.id in seen:
                 await asyncio.sleep(_LOOK_SECONDS)
                 continue
             seen.add(job.id)
             async for value in watchers.follow(f"series-{request.session_hash}", [job]):
-                stage = {desk.stage: value, desk.actions: gr.Row(visible=value["state"] == "finished")}
-                yield stage
-        yield {**stage, panel.listed: list_value(craft, owner)}
+                yield {desk.stage: value, desk.actions: gr.Row(visible=value["state"] == "finished")}
+        yield {panel.listed: list_value(craft, owner)}
 
     async def begin(series: Series, request: gr.Request) -> AsyncGenerator[dict[Any, Any]]:
         try:
@@ -149,6 +146,8 @@ def wire_series(page: Page, craft: Craft, form: CreateForm, *, desk: Desk, panel
             series = craft.series.folder.get(str(asked.get("id", "")), owner=owner_key(owner))
             if asked.get("action") == "stop":
                 craft.series.stop(series.id)
+                yield {desk.notice: None}  # `follow` shows how it ends; a list from here could arrive after that
+                return
             elif asked.get("action") == "remove":
                 craft.series.folder.remove(series.id, owner=owner_key(owner))
             elif asked.get("action") == "resume":
