@@ -20,11 +20,15 @@ from studio.ui.tabs.create.form import CreateForm
 from studio.ui.tabs.tab import QUICK, Page
 from studio.ui.texts import text
 
+_MOST_STYLES = 8
+_TAKE_CHOSEN = f"(shelf) => [shelf.chosen.slice(0, {_MOST_STYLES})]"
+_SHOW_CHOSEN = "(chosen, shelf) => [{ ...shelf, chosen: chosen ?? [] }]"
+
 
 def style_choice(craft: Craft) -> gr.Dropdown:
     """Lay out the choice of styles by name; several stack, the first innermost."""
     return gr.Dropdown(
-        list(craft.styles()), value=[], multiselect=True, max_choices=8, show_label=False, container=False,
+        list(craft.styles()), value=[], multiselect=True, max_choices=_MOST_STYLES, show_label=False, container=False,
         elem_id="styles",
     )  # fmt: skip
 
@@ -56,13 +60,6 @@ def wire_styles(page: Page, craft: Craft, form: CreateForm, *, desk: Desk, fold:
     """Wire the fold to the form's choice of styles."""
     shelf, shown = fold.shelf, [fold.shelf, desk.notice]
 
-    def choose(event: gr.EventData) -> list[str]:
-        known = craft.styles()
-        return [name for name in event._data["chosen"] if name in known][:8]
-
-    def draw(chosen: list[str] | None) -> dict[str, Any]:
-        return shelf_value(craft, chosen or [])
-
     def take_in(path: str, chosen: list[str]) -> list[Any]:
         try:
             craft.import_styles(Path(path))
@@ -80,13 +77,17 @@ def wire_styles(page: Page, craft: Craft, form: CreateForm, *, desk: Desk, fold:
             return [gr.skip(), components.notice_value(error)]
         return [shelf_value(craft, chosen), None]
 
-    shelf.choose(choose, None, [form.styles], trigger_mode="always_last", **QUICK)
-    form.styles.change(draw, [form.styles], [shelf], trigger_mode="always_last", **QUICK)
+    # Both ways at once and in the browser: what is pressed next must find what was chosen.
+    again: dict[str, Any] = {"inputs": [form.styles, shelf], "outputs": [shelf], "js": _SHOW_CHOSEN, **QUICK}
+    shelf.choose(None, [shelf], [form.styles], js=_TAKE_CHOSEN, trigger_mode="multiple", **QUICK)
+    form.styles.change(None, trigger_mode="multiple", **again)
     page.blocks.load(lambda: gr.Dropdown(list(craft.styles())), None, [form.styles], **QUICK)
-    page.blocks.load(draw, [form.styles], [shelf], **QUICK)
+    page.blocks.load(lambda chosen: shelf_value(craft, chosen or []), [form.styles], [shelf], **QUICK).then(
+        None, **again
+    )
     if craft.is_owners:
-        fold.upload.upload(take_in, [fold.upload, form.styles], [form.styles, *shown], **QUICK)
-        fold.portrait.click(portray, [form.styles, desk.stage], shown, **QUICK)
+        fold.upload.upload(take_in, [fold.upload, form.styles], [form.styles, *shown], **QUICK).then(None, **again)
+        fold.portrait.click(portray, [form.styles, desk.stage], shown, **QUICK).then(None, **again)
 
 
 def shelf_value(craft: Craft, chosen: list[str]) -> dict[str, Any]:
