@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import pytest
 from craft_studio import Craft, craft_studio
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from served import watch_errors
 
@@ -263,10 +264,33 @@ def test_a_variation_is_asked_for(visitor: Open, craft: Craft) -> None:
     assert (last(craft).variation_strength, last(craft).variation_seed) == (0.25, 77)
 
 
+def test_a_control_picture_is_asked_for_and_comes_back_with_the_settings(
+    visitor: Open, craft: Craft, tmp_path: Path
+) -> None:
+    page, drawn = visitor(), Image.new("RGB", (40, 30), "white")
+    drawn.save(tmp_path / "drawn.png")
+    fold(page, "control-fold")
+    expect(page.locator("#control-fold .craft-empty").first).to_contain_text("no ControlNet yet")
+    page.set_input_files("#control-picture .well-file", tmp_path / "drawn.png")
+    tile = page.locator("#control-picture .well-tile")
+    expect(tile).to_have_count(1)
+    page.click("#control-prepare label:has-text('Inverted')")
+    page.fill('#control-scale input[type="number"]', "0.7")
+    page.keyboard.press("Enter")
+    generate(page, "a red apple")
+    request = last(craft)
+    assert (request.control_preprocessor, request.control_scale) == ("invert", 0.7)
+    assert craft.studio.pictures.get(request.control).size == (40, 30)
+    page.click("#control-picture .well-tile button")
+    expect(tile).to_have_count(0)
+    page.click("#create-use-settings")
+    expect(tile).to_have_count(1)
+
+
 def test_all_of_it_fits_a_phone_and_speaks_chinese(visitor: Open) -> None:
     page = visitor(width=390, locale="zh-CN")
     write(page, "a red apple")
-    for name in ("style-fold", "history-fold", "series-fold"):
+    for name in ("style-fold", "control-fold", "history-fold", "series-fold"):
         fold(page, name)
     expect(page.locator("#prompt-line .tokens")).to_have_text("3 / 75 个词元")
     expect(page.locator("#make-grid")).to_have_text("生成对比图")
