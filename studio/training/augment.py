@@ -59,7 +59,9 @@ class _Thing:
     colours: tuple[str, ...]
 
 
-def draw(pack: Pack, rng: np.random.Generator, *, size: int = 256, captions: bool = True) -> Example:
+def draw(
+    pack: Pack, rng: np.random.Generator, *, size: int = 256, captions: bool = True, composed: float = 1.0
+) -> Example:
     """Draw one augmented sample from the train split, by weight.
 
     Args:
@@ -67,19 +69,26 @@ def draw(pack: Pack, rng: np.random.Generator, *, size: int = 256, captions: boo
         rng: Decides everything; the same state gives the same sample.
         size: Side of the picture in pixels.
         captions: False leaves the caption empty, for tasks without text.
+        composed: Share of samples that may have any layout, 0 to 1. The others are what a model should learn first:
+            one thing filling the frame, with its style named.
     """
     plan = _plan(pack)
     index = _pick(plan.numbers, plan.summed, rng)
     record = pack.records[index]
+    is_simple = composed < 1 and rng.random() >= composed
     if record.solid > _SOLID:
         picture, caption = _whole_picture(pack, index, size, rng)
     else:
-        things, layout = _cast(pack, plan, index, rng)
+        if is_simple:
+            things, layout = [_thing(pack, plan, index, rng)], Layout.whole()
+        else:
+            things, layout = _cast(pack, plan, index, rng)
         background, said = _background(things, rng)
         picture = _compose([thing.rgba for thing in things], layout, background, size)
         scene = layout.describe([(thing.name, thing.adjectives) for thing in things], rng)
         caption = f"{scene} {said}" if said else scene
-    return Example(picture, _finish(caption, record, rng) if captions else "", index)
+    said = _finish(caption, record, rng, style=1.0 if is_simple else _CHANCE_STYLE) if captions else ""
+    return Example(picture, said, index)
 
 
 def plain(pack: Pack, i: int, size: int = 256) -> Example:
@@ -225,14 +234,14 @@ def _whole_picture(pack: Pack, index: int, size: int, rng: np.random.Generator) 
     return np.asarray(picture, np.uint8), words.with_article(_names(record)[0])
 
 
-def _finish(caption: str, record: Record, rng: np.random.Generator) -> str:
+def _finish(caption: str, record: Record, rng: np.random.Generator, *, style: float) -> str:
     """Add style word and keywords, drop an article: the ways people write prompts."""
     if rng.random() < _CHANCE_NO_ARTICLE:
         caption = re.sub(r"^(an?|the) ", "", caption)
     if record.keywords and rng.random() < _CHANCE_KEYWORDS:
         chosen = rng.permutation(len(record.keywords))[: int(rng.integers(1, 3))]
         caption = ", ".join([caption, *(record.keywords[int(i)] for i in chosen)])
-    if rng.random() < _CHANCE_STYLE:
+    if rng.random() < style:
         caption = words.in_style(caption, record.style, rng)
     return caption.replace(" ,", ",")
 

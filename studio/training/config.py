@@ -107,6 +107,9 @@ class DiffusionConfig(TaskConfig):
     norm_groups: int = Field(16, ge=1)
     caption_drop: float = Field(0.12, ge=0, lt=1, description="share trained without text, for guidance")
     min_snr_gamma: float = Field(0.0, ge=0, description="cap of the loss weight by signal-to-noise; 0 is none")
+    align_weight: float = Field(
+        0.0, ge=0, description="pull of the middle block to image features of the scenes (REPA)"
+    )
     scenes: str = Field("", description="folder of scenes encoded ahead (`studio train encode`); empty: encode afresh")
     context_tokens: int = Field(77, ge=8, le=512, description="length every prompt is padded to")
 

@@ -20,6 +20,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from PIL import Image
 from torch import Tensor
 
+from studio.training.alignment import Alignment
 from studio.training.config import DiffusionConfig
 from studio.training.grids import picture_grid
 from studio.training.group_norm import accelerate_norms, can_compile
@@ -105,7 +106,9 @@ class DiffusionTask:
             self.unet.set_attn_processor(AttnProcessor())
         self.scheduler = make_scheduler()
         self.alphas = self.scheduler.alphas_cumprod.to(self.device)
-        self.weights = Trained(self.unet.parameters(), config, accelerator)
+        self.alignment = Alignment(self.unet).to(self.device) if config.align_weight > 0 else None
+        learns = [*self.unet.parameters(), *(self.alignment.parameters() if self.alignment else ())]
+        self.weights = Trained(learns, config, accelerator)
         self.empty = self.text([""])  # (1, length, width)
 
     def latents_of(self, codes: Tensor) -> Tensor:
@@ -134,9 +137,14 @@ class DiffusionTask:
         dropped = own_share(torch.rand, (count,), self.accelerator, generator) < self.config.caption_drop
         text = torch.where(dropped.to(self.device)[:, None, None], self.empty, text)
         loss, by_time = self.loss(latents, noise, times.to(self.device), text)
+        figures = {"loss": loss.detach()}
+        if self.alignment is not None and self.scenes is not None:
+            away = self.alignment(self.scenes.features_of(batch.indices).to(self.device))
+            loss = loss + self.config.align_weight * away
+            figures["align"] = away.detach()
         (loss * share).backward()
         thirds = {f"loss_{name}": by_time[part].mean() for name, part in _thirds(times) if part.any()}
-        return {"loss": loss.detach(), **thirds}
+        return {**figures, **thirds}
 
     def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return latents (b, d, h, w) and text (b, length, width) of pictures, or of scenes encoded ahead."""
@@ -164,11 +172,14 @@ class DiffusionTask:
 
     def state(self) -> dict[str, Any]:
         """Return weights and optimiser."""
-        return {"unet": self.unet.state_dict(), "weights": self.weights.state()}
+        aligned = {"alignment": self.alignment.state_dict()} if self.alignment is not None else {}
+        return {"unet": self.unet.state_dict(), "weights": self.weights.state(), **aligned}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` returned."""
         self.unet.load_state_dict(state["unet"])
+        if self.alignment is not None:
+            self.alignment.load_state_dict(state["alignment"])
         self.weights.restore(state["weights"])
 
     @torch.no_grad()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ from diffusers import VQModel
 from numpy.typing import NDArray
 from torch import Tensor
 
+from studio.engine.device import has_fast_bfloat16
 from studio.errors import StudioError
+from studio.training.alignment import FEATURE_CHANNELS, features_of
+from studio.training.perceptual import EfficientNetFeatures
 from studio.training.stream import Source, to_pm1
 from studio.training.text import TextEncoder
 
@@ -36,10 +40,17 @@ def codes_digest(vqvae: VQModel) -> str:
     return digest.hexdigest()[:16]
 
 
+def _half(device: torch.device) -> AbstractContextManager[None]:
+    """Half the precision for twice the speed, where the device is faster in it."""
+    if device.type == "cpu" and not has_fast_bfloat16():
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
 @torch.no_grad()
 def encode_codes(vqvae: VQModel, pictures: Tensor) -> Tensor:
     """Return code indices (b, h/f, w/f) int64 of pictures (b, 3, h, w) in [-1, 1]; the nearest code, in float32."""
-    with torch.autocast(pictures.device.type, dtype=torch.bfloat16):
+    with _half(pictures.device):
         z = vqvae.quant_conv(vqvae.encoder(pictures)).float()  # (b, d, h/f, w/f)
     codes = vqvae.quantize.embedding.weight.float()
     flat = z.permute(0, 2, 3, 1).reshape(-1, z.shape[1])
@@ -51,7 +62,8 @@ def encode_codes(vqvae: VQModel, pictures: Tensor) -> Tensor:
 class EncodedScenes:
     """A folder of encoded scenes, memory-mapped; a ``Source`` whose pictures are code indices.
 
-    ``codes``: (n, h, w) uint16; ``context``: (n, length, width) float16 hidden states of the caption.
+    ``codes``: (n, h, w) uint16; ``context``: (n, length, width) float16 hidden states of the caption; ``features``:
+    (n, 320, side/32, side/32) float16 of the picture, for ``alignment``, if the folder was made with them.
     """
 
     folder: Path
@@ -59,6 +71,7 @@ class EncodedScenes:
     context: NDArray[np.float16]
     filled: int
     codes_digest: str
+    features: NDArray[np.float16] | None = None
 
     def __len__(self) -> int:
         return self.filled
@@ -71,6 +84,15 @@ class EncodedScenes:
     def context_of(self, rows: list[int]) -> Tensor:
         """Return the hidden states (b, length, width) float32 of the captions of ``rows``."""
         return torch.from_numpy(np.stack([self.context[row] for row in rows])).float()
+
+    def features_of(self, rows: list[int]) -> Tensor:
+        """Return the image features (b, 320, h, w) float32 of ``rows``.
+
+        Raises StudioError when they were not encoded.
+        """
+        if self.features is None:
+            raise StudioError(f"{self.folder} has no image features.", "Encode with --features, or set align_weight=0.")
+        return torch.from_numpy(np.stack([self.features[row] for row in rows])).float()
 
 
 def open_scenes(folder: Path) -> EncodedScenes:
@@ -96,17 +118,21 @@ def encode_scenes(
     seed: int = 0,
     size: int = 256,
     origin: str = "",
+    features: EfficientNetFeatures | None = None,
     on_progress: Callable[[int, int], None] = lambda done, count: None,
 ) -> EncodedScenes:
     """Return ``count`` encoded scenes, making those that ``folder`` does not have yet.
 
-    ``origin`` names the data (a pack's digest), so that scenes of two packs never mix.
+    ``origin`` names the data (a pack's digest), so that scenes of two packs never mix. With the network ``features``
+    what it sees is kept too.
 
     Raises StudioError when the folder belongs to another codebook or another setting.
     """
     side = size // 2 ** (len(vqvae.config.block_out_channels) - 1)
     meta = {"codes": codes_digest(vqvae), "seed": seed, "side": side, "length": text.length, "width": text.width,
             "origin": origin}  # fmt: skip
+    if features is not None:
+        meta["features"] = size // 32
     folder.mkdir(parents=True, exist_ok=True)
     described, filled_path = folder / "scenes.json", folder / "filled.json"
     if described.is_file() and json.loads(described.read_text(encoding="utf-8")) != meta:
@@ -117,13 +143,16 @@ def encode_scenes(
     filled = json.loads(filled_path.read_text(encoding="utf-8")) if filled_path.is_file() else 0
     scenes = _map(folder, meta, count=max(count, filled), filled=filled)
     device = next(vqvae.parameters()).device
+    vqvae = vqvae.to(memory_format=torch.channels_last)
     with (folder / "captions.txt").open("a", encoding="utf-8") as captions:
         while scenes.filled < count:
             rows = slice(scenes.filled, min(scenes.filled + _CHUNK, count))
             drawn = [source.sample(np.random.default_rng((seed, i)), size) for i in range(rows.start, rows.stop)]
             pictures = to_pm1(torch.from_numpy(np.stack([picture for picture, _, _ in drawn]))).to(device)
             scenes.codes[rows] = encode_codes(vqvae, pictures).cpu().numpy().astype(np.uint16)
-            with torch.autocast(device.type, dtype=torch.bfloat16):
+            if features is not None and scenes.features is not None:
+                scenes.features[rows] = features_of(features, pictures).cpu().numpy()
+            with _half(device):
                 scenes.context[rows] = text([caption for _, caption, _ in drawn]).cpu().numpy()
             captions.write("".join(f"{row}\t{sample[1]}\n" for row, sample in enumerate(drawn, rows.start)))
             scenes.filled = rows.stop
@@ -135,7 +164,10 @@ def encode_scenes(
 def _map(folder: Path, meta: dict[str, Any], *, count: int, filled: int) -> EncodedScenes:
     codes = _grown(folder / "codes.u16", np.uint16, (count, meta["side"], meta["side"]))
     context = _grown(folder / "context.f16", np.float16, (count, meta["length"], meta["width"]))
-    return EncodedScenes(folder, codes, context, filled, str(meta["codes"]))
+    features = None
+    if side := meta.get("features"):
+        features = _grown(folder / "features.f16", np.float16, (count, FEATURE_CHANNELS, side, side))
+    return EncodedScenes(folder, codes, context, filled, str(meta["codes"]), features)
 
 
 def _grown(path: Path, kind: type, shape: tuple[int, ...]) -> NDArray:  # type: ignore[type-arg]

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
+from studio.engine.device import has_fast_bfloat16
 from studio.training.checkpoint import load_checkpoint, save_checkpoint
 from studio.training.config import (
     TaskConfig,
@@ -89,10 +90,13 @@ def resume(out: Path, **options: object) -> Outcome:
 
 
 def make_accelerator(config: TaskConfig) -> Accelerator:
-    """Return accelerate's handle of the devices and processes this was started with."""
-    return Accelerator(
-        mixed_precision="bf16" if config.precision == "bf16" else "no", cpu=not torch.cuda.is_available()
-    )
+    """Return accelerate's handle of the devices and processes this was started with.
+
+    A CPU that only emulates bfloat16 gets float32, which is four times faster on it.
+    """
+    on_cpu = not torch.cuda.is_available()
+    is_half = config.precision == "bf16" and not (on_cpu and not has_fast_bfloat16())
+    return Accelerator(mixed_precision="bf16" if is_half else "no", cpu=on_cpu)
 
 
 class _Loop:

@@ -50,15 +50,18 @@ class Source(Protocol):
 
 
 class PackSource:
-    """Augmented samples of a picture pack; ``crop`` draws parts of pictures at full sharpness for small sizes."""
+    """Augmented samples of a picture pack; ``crop`` draws parts of pictures at full sharpness for small sizes.
 
-    def __init__(self, pack: Pack, *, crop: bool = False, captions: bool = True) -> None:
-        self.pack, self.crop, self.captions = pack, crop, captions
+    ``composed``: see ``augment.draw``.
+    """
+
+    def __init__(self, pack: Pack, *, crop: bool = False, captions: bool = True, composed: float = 1.0) -> None:
+        self.pack, self.crop, self.captions, self.composed = pack, crop, captions, composed
 
     def sample(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.uint8], str, int]:
         """Draw a sample; see ``Source``."""
         if not self.crop or size >= 256:
-            example = draw(self.pack, rng, size=size, captions=self.captions)
+            example = draw(self.pack, rng, size=size, captions=self.captions, composed=self.composed)
             return example.picture, example.caption, example.index
         # Most crops are at the scale the model will be used at; a few are wider views.
         drawn = 256 if rng.random() < 0.75 else int(rng.integers(size, 257))

@@ -59,6 +59,15 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     encode.add_argument("--vqvae", required=True, metavar="FOLDER")
     encode.add_argument("--text-encoder", required=True, metavar="FOLDER")
     encode.add_argument("--count", type=int, default=20_000, help="scenes (default 20000); more can be added later")
+    encode.add_argument(
+        "--composed",
+        type=float,
+        default=1.0,
+        help="share with any layout; the others show one thing, whole (default 1)",
+    )
+    encode.add_argument(
+        "--features", action="store_true", help="keep image features too, for align_weight (40 KB each)"
+    )
 
 
 def run(args: argparse.Namespace, settings: Settings, out: Out) -> int:
@@ -192,6 +201,7 @@ def _encode(args: argparse.Namespace, out: Out) -> int:
     from studio.training.evaluate import load_vqvae
     from studio.training.latents import encode_scenes
     from studio.training.pack import Pack
+    from studio.training.perceptual import EfficientNetFeatures
     from studio.training.stream import PackSource
     from studio.training.text import TextEncoder
 
@@ -201,5 +211,8 @@ def _encode(args: argparse.Namespace, out: Out) -> int:
 
     vqvae, text = load_vqvae(Path(args.vqvae)), TextEncoder.load(Path(args.text_encoder))
     pack = Pack.open(args.data)
-    encode_scenes(PackSource(pack), vqvae, text, args.out, count=args.count, origin=pack.digest, on_progress=tell)
+    seen = EfficientNetFeatures() if args.features else None
+    source = PackSource(pack, composed=args.composed)
+    origin = pack.digest if args.composed == 1 else f"{pack.digest} composed {args.composed:g}"
+    encode_scenes(source, vqvae, text, args.out, count=args.count, origin=origin, features=seen, on_progress=tell)
     return 0

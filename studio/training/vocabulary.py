@@ -71,6 +71,43 @@ EVERYDAY = {
     "manual wheelchair": "wheelchair", "railway car": "train car",
 }  # fmt: skip
 
+CORE = frozenset({
+    "cat", "dog", "horse", "cow", "pig", "rabbit", "bear", "lion", "tiger", "elephant", "fish", "bird",
+    "butterfly", "bee", "apple", "banana", "lemon", "orange", "pear", "cherries", "strawberry", "grapes",
+    "pizza", "cake", "bread", "car", "bus", "train", "bicycle", "airplane", "ship", "boat", "rocket", "house",
+    "castle", "tree", "flower", "rose", "tulip", "sunflower", "sun", "moon", "star", "cloud", "rainbow",
+    "snowman", "fire", "mountain", "ball", "balloon", "gift", "book", "key", "umbrella", "hat", "shoe", "crown",
+    "guitar", "drum", "clock", "lamp", "chair", "cup of coffee", "teapot", "robot", "ghost", "dragon",
+    "unicorn", "owl", "frog", "turtle", "snake", "penguin", "chicken", "duck", "mouse", "fox", "wolf", "monkey",
+    "panda", "whale", "dolphin", "octopus", "mushroom", "cactus", "carrot", "tomato", "corn", "watermelon",
+    "cheese", "hamburger", "donut", "ice cream", "tractor", "truck", "helicopter", "camera", "candle", "piano",
+    "kite", "crab",
+})  # fmt: skip
+"""What people ask for first: trained on in every style, never held out, and drawn by far the most often."""
+
+EVERYDAY_THINGS = frozenset({
+    "heart", "broken heart", "leaf", "bone", "egg", "peach", "pineapple", "avocado", "eggplant", "potato", "cookie",
+    "candy", "lollipop", "chocolate bar", "popcorn", "french fries", "hot dog", "taco", "sushi", "croissant", "pretzel",
+    "cup of tea", "koala", "camel", "giraffe", "zebra", "goat", "ewe", "deer", "bat", "spider", "ladybug", "snail",
+    "lobster", "shrimp", "squid", "shark", "parrot", "eagle", "peacock", "flamingo", "swan", "turkey", "rooster",
+    "chick", "hedgehog", "squirrel", "hamster", "kangaroo", "sloth", "crocodile", "lizard", "t-rex dinosaur",
+    "dinosaur", "polar bear", "gorilla", "fir tree", "palm tree", "four leaf clover", "cherry blossom", "hibiscus",
+    "ambulance", "police car", "fire truck", "taxi", "motorcycle", "scooter", "sailboat", "anchor", "flying saucer",
+    "tent", "lightning bolt", "snowflake", "wave", "volcano", "globe", "planet", "padlock", "hammer", "axe", "wrench",
+    "scissors", "pencil", "paintbrush", "crayon", "palette", "telephone", "phone", "computer", "laptop", "television",
+    "radio", "battery", "light bulb", "flashlight", "magnifying glass", "microscope", "telescope", "bell", "hourglass",
+    "watch", "alarm clock", "ring", "gem", "lipstick", "handbag", "backpack", "sneaker", "high heel", "boot", "dress",
+    "t-shirt", "jeans", "scarf", "gloves", "socks", "coat", "tie", "glasses", "sunglasses", "top hat", "trumpet",
+    "violin", "saxophone", "microphone", "headphones", "accordion", "soccer ball", "basketball", "baseball", "dice",
+    "puzzle piece", "teddy bear", "trophy", "bed", "door", "bathtub", "basket", "bucket", "envelope",
+    "jack-o-lantern", "christmas tree", "santa claus", "skull", "alien", "poop", "smiling face",
+    "grinning face", "crying face", "angry face", "winking face", "broccoli", "onion", "bell pepper",
+    "cherry", "mango", "coconut", "kiwi", "blueberries", "pancakes", "cupcake", "pie", "sandwich", "bowl of rice",
+    "glass of milk", "glass of wine", "mug of beer", "martini", "cocktail", "snowy mountain",
+    "factory", "church", "bouquet of flowers", "hand", "magnet", "scales", "parachute",
+})  # fmt: skip
+"""What people ask for next; drawn more often than the rest."""
+
 NOT_SPOKEN = frozenset({
     "date", "three button mouse", "medium volumne", "mag", "mag right", "mega", "feet", "flags", "japan",
     "japan map", "hocho", "zap", "art", "mans shoe", "womans clothes", "womans hat", "womans flat shoe",

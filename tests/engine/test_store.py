@@ -185,6 +185,12 @@ def test_precision_is_said_in_words_and_never_float16_on_a_cpu() -> None:
     assert "float32" in auto.precision_text() and auto.placement("bfloat16").device == "cpu"
 
 
+@pytest.mark.parametrize(("there", "fast"), [({}, False), ({"avx512_bf16": True}, True), ({"amx_bf16": True}, True)])
+def test_emulated_bfloat16_is_not_fast(there: dict[str, bool], fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"architecture": "x86_64", "avx512_f": True, **there})
+    assert has_fast_bfloat16() is fast
+
+
 @pytest.mark.parametrize(
     ("gain", "error", "dtype"), [(2.0, 0.01, "bfloat16"), (1.1, 0.0, "float32"), (3.0, MAX_ERROR * 1.1, "float32")]
 )

@@ -59,6 +59,13 @@ def test_pictures_are_rgb_of_the_size_asked_for(pack: Pack, size: int) -> None:
     assert example.picture.dtype == np.uint8
 
 
+def test_a_simple_sample_is_one_whole_thing_with_its_style_named(pack: Pack) -> None:
+    rng = np.random.default_rng(5)
+    captions = [draw(pack, rng, size=64, composed=0.0).caption for _ in range(200)]
+    assert all("flat" in caption for caption in captions if "sea" not in caption)
+    assert not any(re.search(r"\b(two|three|four|small|big|left|right|top|above|and)\b", it) for it in captions)
+
+
 def test_held_out_and_weightless_pictures_are_never_drawn(pack: Pack, samples: list[augment.Example]) -> None:
     drawn = {pack.records[example.index].id for example in samples}
     assert not drawn & {"secret", "never"}
