@@ -118,6 +118,9 @@ class Sampled(Request):
     loras: tuple[LoraUse, ...] = Field(
         (), max_length=MAX_LORAS, title="LoRAs", description="Beside those the prompt names as <lora:name:0.8>"
     )
+    vae: str = Field(
+        "", max_length=200, title="Autoencoder (VAE)", description="Of SD models: what decodes; empty: the model's own"
+    )
     styles: tuple[StyleWords, ...] = Field(
         (), max_length=8, title="Styles", description="Words around your own; several stack"
     )

@@ -21,6 +21,7 @@ from studio.stylize.presets import SHIPPED, find_preset, load_presets
 FLAGS = (
     "negative_prompt",
     "model",
+    "vae",
     "width",
     "height",
     "steps",

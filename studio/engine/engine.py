@@ -18,6 +18,7 @@ from PIL import Image
 
 from studio.engine import memory
 from studio.engine.adapters import put_on
+from studio.engine.autoencoders import with_autoencoder
 from studio.engine.catalog import ModelCard, Scan, scan
 from studio.engine.control import control_of
 from studio.engine.denoise import LoopOptions, LoopStep, Plan, Variation, denoise, rows_at_once, steps_run
@@ -118,13 +119,18 @@ class Engine:
             for _ in self.sample(loaded, request, card.width, card.height, should_stop=lambda: False):
                 pass
 
-    def load(self, model_id: str) -> Generator[Loading, None, Loaded]:
+    def load(self, model_id: str, vae: str = "") -> Generator[Loading, None, Loaded]:
         """Yield Loading events while the model called `model_id` (empty: the default) is loaded; return it.
+
+        Args:
+            vae: The autoencoder to use in the place of its own; empty: its own.
 
         Raises:
             UnknownName, ModelError, OutOfMemory: It cannot be had; the models in memory stay.
         """
-        return (yield from self.store.get(self.scan().find(model_id)))
+        loaded = yield from self.store.get(self.scan().find(model_id))
+        folders, checksums = self.settings.checkpoint_folders, self.store.checksums
+        return (yield from with_autoencoder(loaded, vae, folders=folders, checksums=checksums))
 
     def sample(
         self,
@@ -270,7 +276,7 @@ def text_to_image(engine: Engine, request: TextToImage, should_stop: ShouldStop)
     card.check_size(request.width, request.height)
     if card.is_inpainting:
         raise ModelError(f"{card.name} is an inpainting model.", "Use it in the Inpaint tab, or choose another model.")
-    loaded = yield from engine.store.get(card)
+    loaded = yield from engine.load(request.model, request.vae)
     result = yield from engine.sample(loaded, request, request.width, request.height, should_stop=should_stop)
     if result is not None:
         yield result.finished()

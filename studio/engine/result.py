@@ -54,6 +54,7 @@ def facts_of(loaded: Loaded) -> dict[str, Any]:
         "device": loaded.placement.device,
         "dtype": loaded.placement.dtype,
         **{name: value for name, value in placed.items() if value not in ("", "none")},
+        **({"vae": loaded.vae} if loaded.vae else {}),
         "preview_r2": round(loaded.preview.r2, 4),
         "versions": {name: version(name) for name in LIBRARIES},
     }

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from studio.engine import offload
@@ -35,7 +35,8 @@ _OFFLOADING = ("stable_diffusion", "pipeline")  # families around a stock pipeli
 class Loaded:
     """A model ready to run: the loop's Denoiser, its checksum and its preview map.
 
-    `sharp` is a tiny decoder for live previews, where one of the user's fits.
+    `sharp` is a tiny decoder for live previews, where one of the user's fits. `vae` is the name and the checksum of
+    the autoencoder that stands in the place of the model's own, if one does.
     """
 
     card: ModelCard
@@ -44,6 +45,7 @@ class Loaded:
     preview: PreviewMap
     placement: Placement
     sharp: TinyPreview | None = None
+    vae: dict[str, str] = field(default_factory=dict)
 
 
 class ModelStore:

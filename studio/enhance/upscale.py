@@ -17,6 +17,7 @@ from PIL import Image
 
 from studio.engine.denoise import Start, steps_run
 from studio.engine.engine import Engine, Result, ShouldStop
+from studio.engine.result import facts_of
 from studio.engine.store import Loaded
 from studio.enhance.networks import enlarge
 from studio.enhance.tiles import blended, tile_boxes
@@ -51,9 +52,9 @@ def run_upscale(engine: Engine, request: Upscale, should_stop: ShouldStop) -> It
     facts: dict[str, Any] = {"upscaler": request.upscaler or "lanczos", **base.facts}
     picture: Image.Image | None = base.picture
     if request.method == "refine":
-        loaded = yield from engine.load(request.model)
+        loaded = yield from engine.load(request.model, request.vae)
         picture = yield from _refined(engine, loaded, request, base.picture, should_stop)
-        facts |= {"model": loaded.card.id, "checksum": loaded.checksum}
+        facts |= facts_of(loaded)
     if picture is None:
         return
     if alpha is not None:

@@ -30,7 +30,7 @@ def run_walk(engine: Engine, request: Walk, should_stop: ShouldStop) -> Iterator
 
     Finished.extras["file"] is its path. The first and the last frame are the pictures of the two ends made alone.
     """
-    loaded = yield from engine.load(request.model)
+    loaded = yield from engine.load(request.model, request.vae)
     loaded.card.check_size(request.width, request.height)
     began = time.perf_counter()
     frames: list[Image.Image] = []

@@ -38,7 +38,7 @@ def run_fork(engine: Engine, request: Fork, should_stop: ShouldStop) -> Iterator
     """
     parent = _parent_of(request)
     _check_fits(request, parent)
-    loaded = yield from engine.load(request.model)
+    loaded = yield from engine.load(request.model, request.vae)
     taken = yield from _trajectory(engine, parent, should_stop)
     if taken is None:
         yield Cancelled(at_step=0)
@@ -71,7 +71,7 @@ def run_fork(engine: Engine, request: Fork, should_stop: ShouldStop) -> Iterator
 def run_timelapse(engine: Engine, request: Timelapse, should_stop: ShouldStop) -> Iterator[Event]:
     """Write the run's predicted pictures, decoded at full size, as a film; Finished.extras["file"] is its path."""
     parent = parse(request.parent)
-    loaded = yield from engine.load(getattr(parent, "model", ""))
+    loaded = yield from engine.load(getattr(parent, "model", ""), getattr(parent, "vae", ""))
     taken = yield from _trajectory(engine, parent, should_stop)
     yield Decoding()
     frames: list[Image.Image] = []
@@ -91,7 +91,7 @@ def run_timelapse(engine: Engine, request: Timelapse, should_stop: ShouldStop) -
 def run_keep_film(engine: Engine, request: KeepFilm, should_stop: ShouldStop) -> Iterator[Event]:
     """Write the run's trajectory to a file, so that forking it needs no second run, ever."""
     parent = parse(request.parent)
-    loaded = yield from engine.load(getattr(parent, "model", ""))
+    loaded = yield from engine.load(getattr(parent, "model", ""), getattr(parent, "vae", ""))
     taken = yield from _trajectory(engine, parent, should_stop)
     if taken is None:
         yield Cancelled(at_step=0)
@@ -197,7 +197,7 @@ def _trajectory(engine: Engine, request: Request, should_stop: ShouldStop) -> Ge
     run: Any = {TextToImage: text_to_image, Fork: run_fork}.get(type(request))
     if run is None:
         raise InvalidRequest(f'A run of the kind "{getattr(request, "kind", "?")}" has no film.')
-    loaded = yield from engine.load(getattr(request, "model", ""))
+    loaded = yield from engine.load(getattr(request, "model", ""), getattr(request, "vae", ""))
     for again in (False, True):
         if again:
             for event in run(engine, request, should_stop):

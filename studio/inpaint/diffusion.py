@@ -22,7 +22,7 @@ def run(
     canvas: Canvas, request: Inpaint, context: Context, should_stop: Callable[[], bool]
 ) -> Generator[Event, None, Painted | None]:
     """Method "diffusion": masked blending, or a dedicated inpainting U-Net where the model is one."""
-    loaded = yield from context.engine.load(request.model)
+    loaded = yield from context.engine.load(request.model, request.vae)
     card = loaded.card
     if card.architecture == "tokens":
         raise ModelError(f"{card.name} draws tokens; it takes no noise away.", 'Use the method "tokens" with it.')

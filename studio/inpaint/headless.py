@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from studio.app import Headless
 
 Out = Callable[..., None]
-SAMPLING = ("negative_prompt", "model", "steps", "guidance_scale", "scheduler", "seed", "batch", "temperature")
+SAMPLING = ("negative_prompt", "model", "vae", "steps", "guidance_scale", "scheduler", "seed", "batch", "temperature")
 
 
 def add_fields(parser: argparse.ArgumentParser, request: type[Request], names: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ _LEAST_STRENGTH = 0.02
 
 def run(task: Task, context: Context, should_stop: ShouldStop) -> Stage:
     """Method "diffusion": image-to-image towards `request.prompt`, one picture per seed."""
-    loaded = yield from context.engine.load(task.request.model)
+    loaded = yield from context.engine.load(task.request.model, task.request.vae)
     return (yield from paint(task, context, loaded, should_stop))
 
 

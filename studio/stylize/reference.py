@@ -126,7 +126,7 @@ class WithPicture:
 
 def run(task: Task, context: Context, should_stop: ShouldStop) -> Stage:
     """Method "reference": image-to-image with the style pictures as a prompt, one picture per seed."""
-    loaded = yield from context.engine.load(task.request.model)
+    loaded = yield from context.engine.load(task.request.model, task.request.vae)
     if loaded.card.family != "stable_diffusion":
         raise ModelError(
             f"{loaded.card.name} cannot take a picture as a prompt.",

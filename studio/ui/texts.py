@@ -25,6 +25,7 @@ FIELDS = (
     "prompt",
     "negative_prompt",
     "model",
+    "vae",
     "steps",
     "guidance_scale",
     "scheduler",
@@ -63,6 +64,7 @@ _PAGE: dict[str, tuple[str, str]] = {
     "unstar": ("Remove star", "取消收藏"),
     "trash": ("Move to trash", "移到回收站"),
     "undo": ("Undo", "撤销"),
+    "vae_own": ("The model's own", "模型自带的"),
     "more": ("Show more", "显示更多"),
 }
 
@@ -117,6 +119,7 @@ _FIELDS_CHINESE: dict[str, tuple[str, str]] = {
     "prompt": ("提示词", "你想看到的画面"),
     "negative_prompt": ("反向提示词", "不希望出现的内容"),
     "model": ("模型", "留空：使用默认模型"),
+    "vae": ("自编码器（VAE）", "用于 SD 模型的编解码；留空：模型自带的"),
     "steps": ("步数", "步数越多越精细，也越慢"),
     "guidance_scale": ("引导强度", "多大程度遵循提示词；1 表示关闭"),
     "scheduler": ("调度器", "去除噪声的方法"),

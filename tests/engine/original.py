@@ -90,7 +90,7 @@ def pipeline(kind: str) -> Any:
 def save(pipe: Any, kind: str, path: Path, *, dtype: torch.dtype = torch.float32) -> Path:
     """Write `pipe` as one file in the original layout."""
     weights = {f"model.diffusion_model.{k}": v for k, v in unet_weights(pipe.unet).items()}
-    weights |= {f"first_stage_model.{k}": v for k, v in _vae_weights(pipe.vae).items()}
+    weights |= {f"first_stage_model.{k}": v for k, v in vae_weights(pipe.vae).items()}
     if kind == "sd2":
         weights |= _open_clip(pipe.text_encoder, "cond_stage_model.model.", extra_layer=True)
     else:
@@ -136,7 +136,8 @@ def _inner(block: str, kind: str, rest: list[str]) -> str:
     return ".".join([block, *rest])
 
 
-def _vae_weights(vae: AutoencoderKL) -> Weights:
+def vae_weights(vae: AutoencoderKL) -> Weights:
+    """Return an autoencoder's weights under the original names, without prefix."""
     weights, levels = {}, len(vae.config.block_out_channels)
     for key, value in vae.state_dict().items():
         name = key

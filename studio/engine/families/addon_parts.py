@@ -51,7 +51,9 @@ def load_autoencoder(addon: AddOn, model: Any) -> AutoencoderKL:
     Raises:
         ModelError: It is damaged, or its latents are not those of this kind of model.
     """
-    own: AutoencoderKL = model.pipeline.vae
+    own = model.autoencoders.own
+    if addon.base and (addon.base == "sdxl") != model.is_xl:
+        raise _not_fitting("VAE", addon, model, f"it was made for {BASE_TITLES.get(addon.base, 'other')} models")
     if addon.path.is_dir():
         vae = load_diffusers_part(AutoencoderKL.from_config, AutoencoderKL, addon.path, dtype=torch.float32)
         for name in ("latent_channels", "scaling_factor"):

@@ -19,6 +19,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from studio.engine import offload
 from studio.engine.adapters import Adapters
+from studio.engine.autoencoders import AutoencoderRack
 from studio.engine.catalog import ModelCard
 from studio.engine.checkpoint import read_json
 from studio.engine.control import ControlRack
@@ -52,6 +53,7 @@ class StableDiffusion:
         self.scheduler_config = scheduler_config
         self.prompts = PromptCache(self._embed)
         self.adapters, self.controls = Adapters(pipeline), ControlRack()
+        self.autoencoders = AutoencoderRack(pipeline.vae)
         self.factor = 2 ** (len(self.autoencoder.config.block_out_channels) - 1)
 
     @property
@@ -59,7 +61,11 @@ class StableDiffusion:
         """Bytes of the weights in memory."""
         encoders = [self.pipeline.text_encoder, getattr(self.pipeline, "text_encoder_2", None)]
         encoders = [encoder for encoder in encoders if encoder is not None]
-        return nbytes_of(self.unet, self.autoencoder, *encoders, *self.controls.nets)
+        return nbytes_of(self.unet, *self.autoencoders.all, *encoders, *self.controls.nets)
+
+    def use_autoencoder(self, autoencoder: Any) -> None:
+        """Encode and decode with `autoencoder` from now on."""
+        self.autoencoder = self.pipeline.vae = autoencoder
 
     def new_scheduler(self, name: str, *, steps: int) -> Any:
         """Return a fresh scheduler; raises UnknownName or InvalidRequest when it does not fit."""

@@ -10,6 +10,7 @@ import gradio as gr
 from studio.errors import StudioError
 from studio.inpaint.methods import METHODS, Method, find_method
 from studio.ui import components
+from studio.ui.addon_choice import addon_choice
 from studio.ui.canvas.canvas import flush_js, mask_canvas, show
 from studio.ui.desk import Desk, run
 from studio.ui.inpaint_form import EDGE, SIDES, Asked, InpaintForm, choices, edge_of, standard_of
@@ -37,7 +38,7 @@ def build(page: Page) -> None:
             quality = _settings(form, card)
             sides = _sides()
             _mask(form, first)
-            _advanced(form, card, first)
+            _advanced(page, form, card, first)
         with gr.Column(elem_classes=["desk-stage"], min_width=0):
             canvas = _work(page, form, desk, sides)
     form.asked = Asked(canvas, sides)
@@ -128,7 +129,7 @@ def _mask(form: InpaintForm, first: Method) -> None:
             form.checkbox("match_colours")
 
 
-def _advanced(form: InpaintForm, card: ModelCard, method: Method) -> None:
+def _advanced(page: Page, form: InpaintForm, card: ModelCard, method: Method) -> None:
     standard = quality_of(card, "standard")
     classes = ["inpaint-fold", "for-model"]
     with gr.Accordion(text("advanced"), open=False, elem_id="inpaint-advanced", elem_classes=classes):
@@ -145,6 +146,7 @@ def _advanced(form: InpaintForm, card: ModelCard, method: Method) -> None:
         form.dropdown("scheduler", scheduler_choices(card), value=standard.scheduler)
         form.slider("size", maximum=_LARGEST_SIDE)
         form.dropdown("model", form.model_choices(method.name), value=card.id, info=None, visible=bool(form.cards))
+        addon_choice(page, TAB.id, form, "vae", "vae", none="vae_own", info=None)
     how.change(lambda name: gr.ColorPicker(visible=name == "colour"), [how], [colour], **QUICK)
 
 

@@ -12,6 +12,7 @@ import gradio as gr
 from studio.errors import StudioError
 from studio.stylize.presets import SHIPPED, StylePreset, keep_presets, load_presets, read_presets
 from studio.ui import components
+from studio.ui.addon_choice import addon_choice
 from studio.ui.desk import Desk, run
 from studio.ui.presets import NO_MODEL, quality_of, scheduler_choices
 from studio.ui.studio import ModelCard
@@ -37,7 +38,7 @@ def build(page: Page) -> None:
             desk.buttons(text("style_apply"))
             try_all = gr.Button(text("style_try_all"), elem_id="style-try-all", size="sm")
         with gr.Column(elem_classes=["desk-settings"], min_width=0):
-            methods = _settings(form, cards)
+            methods = _settings(page, form, cards)
         form.asked = Asked(content, references, presets, methods)
         with gr.Column(elem_classes=["desk-stage"], min_width=0):
             desk.stage_and_actions(page, form=form, idle="style_idle")
@@ -83,7 +84,7 @@ def _method(title: str, *, none: str) -> gr.Dropdown:
     )
 
 
-def _settings(form: StyleForm, cards: list[ModelCard]) -> tuple[gr.Dropdown, gr.Dropdown, gr.Dropdown]:
+def _settings(page: Page, form: StyleForm, cards: list[ModelCard]) -> tuple[gr.Dropdown, gr.Dropdown, gr.Dropdown]:
     standard = quality_of(cards[0], "standard")
     first = _method("style_method", none="style_automatic")
     form.slider("strength", elem_id="style-strength")
@@ -102,6 +103,7 @@ def _settings(form: StyleForm, cards: list[ModelCard]) -> tuple[gr.Dropdown, gr.
         form.dropdown(
             "model", [(it.title, it.id) for it in cards], value=cards[0].id, info=None, visible=bool(cards[0].id)
         )
+        addon_choice(page, TAB.id, form, "vae", "vae", none="vae_own", info=None)
     return first, second, third
 
 

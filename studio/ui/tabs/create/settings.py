@@ -6,15 +6,17 @@ from collections.abc import Sequence
 
 import gradio as gr
 
+from studio.ui.addon_choice import addon_choice
 from studio.ui.form import Form
 from studio.ui.presets import quality_choices, quality_of, scheduler_choices, size_title
 from studio.ui.studio import ModelCard
+from studio.ui.tabs.tab import Page
 from studio.ui.texts import text
 
 _MOST_STEPS, _LARGEST_SIDE = 100, 1024  # what the sliders offer; the command line takes all that requests allow
 
 
-def lay_settings(form: Form, cards: Sequence[ModelCard]) -> tuple[gr.Radio, gr.Radio]:
+def lay_settings(page: Page, tab: str, form: Form, cards: Sequence[ModelCard]) -> tuple[gr.Radio, gr.Radio]:
     """Lay out the settings; returns the size and quality choices."""
     card = cards[0]
     standard = quality_of(card, "standard")
@@ -36,4 +38,5 @@ def lay_settings(form: Form, cards: Sequence[ModelCard]) -> tuple[gr.Radio, gr.R
             form.slider("width", maximum=_LARGEST_SIDE, value=card.sizes[0][0], min_width=120)
             form.slider("height", maximum=_LARGEST_SIDE, value=card.sizes[0][1], min_width=120)
         form.dropdown("model", [(it.title, it.id) for it in cards], value=card.id, info=None)
+        addon_choice(page, tab, form, "vae", "vae", none="vae_own", info=None, elem_id="vae")
     return size, quality

@@ -35,9 +35,9 @@ def build(page: Page) -> None:
         with gr.Column(elem_classes=["desk-ask"], min_width=0):
             line, forecast, style_words, examples = _ask(craft, form, desk)
         with gr.Column(elem_classes=["desk-settings"], min_width=0):
-            size, quality = lay_settings(form, cards)
+            size, quality = lay_settings(page, TAB.id, form, cards)
             shelf = style_fold(craft, form)
-            control_fold(page, craft, form)
+            control_fold(page, TAB.id, form)
             history_fold(page, craft, form)
             panel = series_fold() if craft.is_owners else None
         with gr.Column(elem_classes=["desk-stage"], min_width=0):
