@@ -17,7 +17,7 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from studio.sharing.gate import said
+from studio.sharing.gate import drain, said
 from studio.sharing.rate import RateLimit
 
 _API = "/gradio_api"
@@ -88,6 +88,8 @@ class Apart:
             body = await _body(receive)
             refusal = self._foreign_event(body, guest)
             receive = _again(body or b"", receive)
+        elif refusal is not None:
+            await drain(receive, scope)
         if refusal is not None:
             await refusal(scope, receive, send)
             return
@@ -138,7 +140,8 @@ def _plain(inner: str, send: Send) -> Send:
         nonlocal failed
         if inner and message["type"] == "http.response.start" and message["status"] >= 500 != 503:
             failed = True
-            await _missing()({"type": "http"}, _never, send)
+            # Gradio's failure goes on up to the server, which closes: the next request must not come this way.
+            await said(404, "Not found", headers={"connection": "close"})({"type": "http"}, _never, send)
         if not failed:
             await send(message)
 
@@ -159,18 +162,20 @@ def _names_a_file(value: Any) -> bool:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """Return the whole body, or None when it is too large for an event or the visitor left."""
+    """Return the whole body, or None when it is too large for an event or the visitor left.
+
+    One that is too large is read to its end all the same, or to the gate's limit: who is still sending hears no answer.
+    """
     parts, size = [], 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > _MOST_BODY:
-            return None
+        size += len(message.get("body", b""))
+        if size <= _MOST_BODY:
+            parts.append(message.get("body", b""))
         if not message.get("more_body", False):
-            return b"".join(parts)
+            return b"".join(parts) if size <= _MOST_BODY else None
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -8,8 +8,10 @@ localhost; Gradio itself leaves some routes without a login check, so the cookie
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Protocol
@@ -48,6 +50,8 @@ _SECURITY_HEADERS = {
     "referrer-policy": "same-origin",
 }
 _OTHER_NAME = "Behind a proxy, list its name in the setting host_names."
+_DRAINED_BYTES = 1_000_000  # of a refused request; more than that is cut off
+_DRAINING_SECONDS = 5.0
 _STRANGERS = "strangers"  # the one name all visitors of open routes share in the rates
 
 
@@ -124,7 +128,11 @@ class Gate:
             await send({"type": "websocket.close", "code": 1008})
             return
         send = _hardened(send)
-        answer = self._refusal(scope) or await self._entrance(scope, receive)
+        answer = self._refusal(scope)
+        if answer is not None:
+            await drain(receive, scope)
+        else:
+            answer = await self._entrance(scope, receive)
         if answer is not None:
             await answer(scope, receive, send)
             return
@@ -132,6 +140,7 @@ class Gate:
         if app is None:
             app, visitor = self._app, self._visitor(scope) or ""
             if not visitor:
+                await drain(receive, scope)
                 await self._stranger(scope)(scope, receive, send)
                 return
             if self._policy.identity_key:
@@ -140,6 +149,7 @@ class Gate:
                 await RedirectResponse(clean, 303)(scope, receive, send)
                 return
         if not self._within_rate(visitor, scope["path"]):
+            await drain(receive, scope)
             await said(429, "Too many requests.", "Wait a minute.")(scope, receive, send)
             return
         await app(scope, _capped(receive, self._policy.max_body_bytes), send)
@@ -243,6 +253,23 @@ def said(status: int, message: str, hint: str = "", *, headers: Mapping[str, str
     """Answer a program in the words of the studio's own routes (message, hint) and of Gradio's (detail)."""
     detail = f"{message} {hint}".strip()
     return JSONResponse({"detail": detail, "message": message, "hint": hint}, status, headers=headers)
+
+
+async def drain(receive: Receive, scope: Scope, *, limit: int = _DRAINED_BYTES) -> None:
+    """Read what is still being sent, up to `limit` bytes and a few seconds, and throw it away.
+
+    A server that answers and closes in the middle of a body resets the connection, and the answer may be lost with it.
+    """
+    if "content-length" not in (headers := Headers(scope=scope)) and "transfer-encoding" not in headers:
+        return
+    left = limit
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAINING_SECONDS):
+            while left > 0:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+                left -= len(message.get("body", b""))
 
 
 def token_url(base: str, token: str) -> str:
