@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from studio.errors import SettingsError
 
@@ -122,9 +124,17 @@ def load_settings(
             "the command line" if name in given else f"STUDIO_{name.upper()}" if name in from_environment else str(path)
         )
         raise SettingsError(
-            f'The setting "{name}" cannot be {first.get("input")!r} (from {source}): {first["msg"].lower()}.',
+            f'The setting "{name}" cannot be {first.get("input")!r} (from {source}). {_bounds(name, first)}.',
             f"Settings are: {', '.join(Settings.model_fields)}.",
         ) from error
+
+
+def _bounds(name: str, error: ErrorDetails) -> str:
+    """Return what the setting takes, in words: its choices, its description, or pydantic's sentence."""
+    pattern = error.get("ctx", {}).get("pattern", "")
+    if choices := re.fullmatch(r"\^\(([\w|]+)\)\$", pattern):
+        return f"Choose one of {', '.join(choices[1].split('|'))}"
+    return str(Settings.model_fields[name].description) if pattern else error["msg"]
 
 
 def _read(path: Path) -> dict[str, Any]:

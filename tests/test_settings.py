@@ -21,7 +21,8 @@ def test_command_line_beats_environment_beats_file_beats_default(tmp_path: Path)
         ("port = 99999", '"port" cannot be 99999 .*settings.toml'),
         ("prot = 1", '"prot" cannot be 1'),
         ("port = [", "not valid TOML"),
-        ('dtype = "int4"', "\"dtype\" cannot be 'int4'"),
+        ('dtype = "int4"', "\"dtype\" cannot be 'int4' .* Choose one of auto, float32, bfloat16, float16"),
+        ('token = "short"', "cannot be 'short' .* 20 or more letters, digits and"),
     ],
 )
 def test_a_bad_settings_file_is_named_with_the_value(tmp_path: Path, text: str, pattern: str) -> None:
