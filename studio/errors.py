@@ -60,7 +60,13 @@ class ModelError(StudioError):
 
 
 class OutOfMemory(StudioError):
-    """The device has too little memory; the hint names the largest setting that fits."""
+    """The device has too little memory; the hint names the largest setting that fits.
+
+    Attributes:
+        spoils_thread: A library goes on failing on the thread it happened to, even when there is memory again.
+    """
+
+    spoils_thread = False
 
 
 class InvalidResult(StudioError):

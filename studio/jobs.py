@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Protocol, TypeAlias
 
 from studio.errors import InvalidRequest, QueueFull, StudioError
-from studio.events import Cancelled, Ending, Event, Failed, Finished, Queued
+from studio.events import Cancelled, Ending, Event, Failed, Finished, Queued, Step
 from studio.job import Job
 from studio.requests import Request, parse
 from studio.state.journal import Journal, Pending, State
@@ -258,13 +258,18 @@ class JobRunner:
 
     def _run_one(self, job: Job) -> None:
         """Run `job` to its ending. The one broad except of the studio: nothing may kill this thread."""
+        steps = 0
         try:
             if self._journal is not None:
                 self._journal.began(job.id)
             for event in self._run(job.request, lambda: job.is_cancelled):
                 if isinstance(event, Finished):
-                    self._save(job, event)
+                    if job.is_cancelled and not job.is_put_back:  # stopped under the decoder: nothing is to remain
+                        job.publish(Cancelled(at_step=steps))
+                    else:
+                        self._save(job, event)
                     return
+                steps = event.index if isinstance(event, Step) else steps
                 job.publish(event)
             if job.ending is None:
                 raise RuntimeError("the run ended without an ending")

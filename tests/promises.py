@@ -3,7 +3,7 @@
 A test belongs to the group when its docstring names a promise ("R5"). It may hand figures to the table through the
 `figure` fixture. Small numbers by default; `STUDIO_RELIABILITY=full` runs the published ones:
 
-    STUDIO_RELIABILITY=full python launch.py test -m reliability --reliability-table docs/reliability.md
+    STUDIO_RELIABILITY=full python launch.py test -m reliability --reliability-table assets/docs/reliability.md
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "reliability: holds a promise of docs/reliability.md")
+    config.addinivalue_line("markers", "reliability: holds a promise of assets/docs/reliability.md")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -103,8 +103,9 @@ def as_markdown(table: dict[str, dict[str, Any]], *, cores: int) -> str:
         "# What the studio promises, and how it held",
         "",
         f"Made by `STUDIO_RELIABILITY={size} python launch.py test -m reliability --reliability-table "
-        f"docs/reliability.md` on {cores} cores, Python {platform.python_version()}, {platform.system()}. "
-        "A test names its promise in its docstring.",
+        f"assets/docs/reliability.md` on {cores} cores, Python {platform.python_version()}, {platform.system()}. "
+        "A test names its promise in its docstring. Hours of use in a loop, with a line of figures a minute: "
+        "`.venv/bin/python -m tests.reliability.soak --hours 24`.",
         "",
         "| | Promise | Tests | Figures | Seconds |",
         "|---|---|---|---|---|",
@@ -112,10 +113,22 @@ def as_markdown(table: dict[str, dict[str, Any]], *, cores: int) -> str:
     for name, row in table.items():
         tests = f"{row['passed']} passed" + "".join(f", {row[it]} {it}" for it in ("failed", "skipped") if row[it])
         figures = "; ".join(
-            ", ".join(f"{_words(key)} {_shown(value)}" for key, value in it.items()) for it in row["figures"]
+            ", ".join(f"{_words(key)} {_shown(value)}" for key, value in it.items()) for it in gathered(row["figures"])
         )
         lines.append(f"| {name} | {PROMISES[name]} | {tests} | {figures} | {row['seconds']:.0f} |")
     return "\n".join(lines) + "\n"
+
+
+def gathered(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the figures of a promise with those of one test's cases together: counts add up, of measures the worst."""
+    found: dict[tuple[object, ...], dict[str, Any]] = {}
+    for one in figures:
+        words = tuple(value for value in one.values() if isinstance(value, str))
+        together = found.setdefault((*one, *words), {})
+        for key, value in one.items():
+            before = together.get(key, value)
+            together[key] = before + value if key in together and isinstance(value, int) else max(before, value)
+    return list(found.values())
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

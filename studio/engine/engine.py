@@ -25,6 +25,7 @@ from studio.engine.denoise import LoopOptions, LoopStep, Plan, Variation, denois
 from studio.engine.film import Filming, codebook_of
 from studio.engine.images import to_pictures
 from studio.engine.noise import seeds_of
+from studio.engine.replay import TakeUp
 from studio.engine.result import Previews, Result, facts_of, offload_note
 from studio.engine.script import read_prompts
 from studio.engine.stock_sample import sample_stock
@@ -141,7 +142,7 @@ class Engine:
         *,
         should_stop: ShouldStop,
         options: LoopOptions | None = None,
-        noise_of: Sampled | None = None,
+        take_up: TakeUp | None = None,
     ) -> Generator[Event, None, Result | None]:
         """Run the denoising loop: yield Step, Decoding or Cancelled; return the pictures, or None if stopped.
 
@@ -150,8 +151,8 @@ class Engine:
             request: Prompt, steps, guidance, scheduler, seed, batch.
             width, height: Of the pictures, in pixels, on the model's grid.
             should_stop: Asked before every step and before decoding.
-            options: Start picture, mask, replayed steps, ...
-            noise_of: The request whose noise the run begins with; None: `request`.
+            options: Start picture, mask, ...
+            take_up: The run to go on with, instead of beginning anew.
 
         Raises:
             InvalidRequest, OutOfMemory, InvalidResult
@@ -176,10 +177,10 @@ class Engine:
             folders=self.settings.checkpoint_folders,
             checksums=self.store.checksums,
         )
-        options = replace(options or LoopOptions(), steering=control)
+        options = replace(options or LoopOptions(), steering=control, replay=take_up.replay if take_up else None)
         begin = time.perf_counter()
         seeds, variation = seeds_of_request(request)
-        begins_with = seeds_of_request(noise_of or request)
+        begins_with = seeds_of_request(take_up.noise_of if take_up else request)
         said = [spoken(request, seed=seed, lists=self.word_lists) for seed in seeds]
         worn = put_on(
             model,
@@ -205,17 +206,23 @@ class Engine:
             temperature=request.temperature,
         )
         filming = Filming(loaded.preview, codebook_of(model))
-        last = yield from self._steps(denoise(model, plan, options, should_stop=should_stop), loaded, request, filming)
+        ends_at = take_up.ends_at if take_up else None
+        steps = denoise(model, plan, options, should_stop=should_stop)
+        last = yield from self._steps(steps, loaded, request, filming, ends_at)
         if last is None or should_stop():
             yield Cancelled(at_step=filming.count)
             return None
         yield Decoding()
+        if should_stop():
+            yield Cancelled(at_step=filming.count)
+            return None
         final = last.latents if last.is_last else last.clean
         images = tuple(picture for part in final.split(rows) for picture in to_pictures(model.decode(part)))
-        self._remember(request, loaded, seeds, filming)
+        if ends_at is None:
+            self._remember(take_up.known_as if take_up else request, loaded, seeds, filming)
         steered = (control.facts, control.notes) if control else ({}, ())
         facts = {**facts_of(loaded), **worn.facts, **steered[0], **facts_of_pictures(said, variation)}
-        if not last.is_last:
+        if not last.is_last and ends_at is None:
             facts["stopped_at"] = last.index
         latents, seconds = final.cpu().numpy(), time.perf_counter() - begin
         return Result(
@@ -230,7 +237,7 @@ class Engine:
         )
 
     def _steps(
-        self, steps: Iterator[LoopStep], loaded: Loaded, request: Sampled, filming: Filming
+        self, steps: Iterator[LoopStep], loaded: Loaded, request: Sampled, filming: Filming, ends_at: int | None
     ) -> Generator[Event, None, LoopStep | None]:
         """Yield a Step for each that the model ran; return the last one of a run that came to its end, or None."""
         previews, begin = Previews(loaded, self.settings.preview_seconds), time.perf_counter()
@@ -238,7 +245,7 @@ class Engine:
             filming.add(step)
             if not step.is_replayed:
                 yield Step(step.index, step.total, previews.of(step), time.perf_counter() - begin)
-            if step.is_last or (request.auto_stop and filming.has_settled()):
+            if step.is_last or step.index == ends_at or (request.auto_stop and filming.has_settled()):
                 return step
         return None
 
@@ -270,14 +277,18 @@ class Engine:
         return memory.explain(kept and kept.model, request.width, request.height, rows, free)
 
 
-def text_to_image(engine: Engine, request: TextToImage, should_stop: ShouldStop) -> Iterator[Event]:
-    """Run a prompt to pictures."""
+def text_to_image(
+    engine: Engine, request: TextToImage, should_stop: ShouldStop, take_up: TakeUp | None = None
+) -> Iterator[Event]:
+    """Run a prompt to pictures; with `take_up`, go on with another run."""
     card = engine.scan().find(request.model)
     card.check_size(request.width, request.height)
     if card.is_inpainting:
         raise ModelError(f"{card.name} is an inpainting model.", "Use it in the Inpaint tab, or choose another model.")
     loaded = yield from engine.load(request.model, request.vae)
-    result = yield from engine.sample(loaded, request, request.width, request.height, should_stop=should_stop)
+    result = yield from engine.sample(
+        loaded, request, request.width, request.height, should_stop=should_stop, take_up=take_up
+    )
     if result is not None:
         yield result.finished()
 

@@ -12,6 +12,16 @@ from studio.errors import OutOfMemory
 
 _DECODER_COPIES = 12  # full-size activations of the decoder's narrowest level alive at once, with their inputs
 _UNET_COPIES = 24  # the same for the U-Net at latent size; attention is computed in slices and adds little
+_ONEDNN = "could not create a primitive"  # its convolutions ask for memory of their own and hide why they failed
+_SAYINGS = (  # of a RuntimeError that is one of memory
+    "not enough memory",  # torch's CPU allocator
+    "out of memory",  # CUDA's and cuDNN's
+    _ONEDNN,
+    "could not create a memory object",
+    "could not execute a primitive",
+    "bad_alloc",
+    "annot allocate memory",
+)
 
 
 def estimate_bytes(model: Any, width: int, height: int, rows: int) -> int:
@@ -65,11 +75,15 @@ def explain(model: Any | None, width: int, height: int, rows: int, free_bytes: i
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether `error` says that memory ran out: torch's GPU and CPU allocators say so differently."""
+    """Return whether `error` says that memory ran out: every allocator under torch says so differently."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and ("not enough memory" in text or "out of memory" in text)
+    return isinstance(error, RuntimeError) and any(saying in str(error) for saying in _SAYINGS)
+
+
+def spoils_thread(error: BaseException | None) -> bool:
+    """Return whether `error` makes oneDNN fail on this thread for good: its code generator never resets a failure."""
+    return _ONEDNN in str(error)
 
 
 def release(error: BaseException | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The engine's side of the pipe: takes orders on one thread, runs requests on the main one, serves the desk beside.
+"""The engine's side of the pipe: takes orders on one thread, runs requests on another, serves the desk beside.
 
 The process ends when the page's does, however that died: the pipe then reads end-of-file (and on Linux the kernel
 is asked for a signal, which also reaches a process that is stopped or stuck).
@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from studio.errors import StudioError
+from studio.errors import OutOfMemory, StudioError
 from studio.events import ENDINGS, Event
 from studio.process.messages import (
     Answered,
@@ -134,7 +134,8 @@ class _Worker:
         self._connection, self._say = connection, speaker.say
         self._runs: queue.SimpleQueue[Run] = queue.SimpleQueue()
         self._stops: dict[int, threading.Event] = {}
-        self._desk = ThreadPoolExecutor(_DESK_THREADS, thread_name_prefix="desk")
+        self._turn = threading.Lock()  # of the two that follow
+        self._engine, self._desk = _threads()
         self._work: Work | None = None
         self._built = threading.Event()
 
@@ -152,7 +153,8 @@ class _Worker:
                 if order.ticket in self._stops:
                     self._stops[order.ticket].set()
             else:
-                self._desk.submit(self._answer, order)
+                with self._turn:
+                    self._desk.submit(self._answer, order)
 
     def serve(self, work: Work, *, warm_up: bool) -> None:
         """Run requests, one at a time, for as long as the process lives."""
@@ -163,12 +165,15 @@ class _Worker:
         if warm_up:
             self._say(Phase("loading the default model"))
             try:
-                work.warm_up()
+                self._engine.submit(work.warm_up).result()
             except StudioError as error:  # the first job says it again, to whoever asks for it
                 self._say(Notice(str(error)))
         self._say(Phase(""))
         while True:
-            self._run(self._runs.get())
+            order = self._runs.get()
+            with self._turn:
+                run = self._engine.submit(self._run, order)
+            run.result()
 
     def _run(self, order: Run) -> None:
         with self._raising(order.ticket):
@@ -195,10 +200,28 @@ class _Worker:
         try:
             yield
         except Exception as error:  # noqa: BLE001  nothing is swallowed: the job runner over there tells errors apart
+            if isinstance(error, OutOfMemory) and error.spoils_thread:
+                self._change_threads()
             self._say(Raised(ticket, _portable(error)))
+
+    def _change_threads(self) -> None:
+        """Let all that comes run on new threads; what runs beside goes on on the old ones."""
+        with self._turn:
+            before = self._engine, self._desk
+            self._engine, self._desk = _threads()
+            for pool in before:
+                pool.shutdown(wait=False)
+
+
+def _threads() -> tuple[ThreadPoolExecutor, ThreadPoolExecutor]:
+    """Return the threads of the engine (one) and of the desk."""
+    return ThreadPoolExecutor(1, thread_name_prefix="engine"), ThreadPoolExecutor(_DESK_THREADS, "desk")
 
 
 def _portable(error: Exception) -> Exception:
+    """Return `error` if it can be pickled as it is, else its text: whoever waits must get an answer."""
     if isinstance(error, StudioError):
-        return error.with_traceback(None)
+        with suppress(pickle.PicklingError, TypeError, AttributeError):
+            pickle.dumps(error)
+            return error.with_traceback(None)
     return EngineFault("".join(traceback.format_exception(error)))

@@ -7,6 +7,7 @@ engine`, "desk call"), while a second torch would make the page's process ten ti
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from studio.codebook.answers import CodebookModel
 from studio.codebook.find import find_vqgans
 from studio.engine.catalog import scan
 from studio.engine.priors import FAMILY as PRIORS
+from studio.errors import OutOfMemory
 from studio.events import Event
 from studio.pictures import PictureStore, open_picture
 from studio.requests import Request
@@ -56,11 +58,25 @@ class EngineWork:
 
     def run(self, request: Request, should_stop: Callable[[], bool]) -> Iterator[Event]:
         """Run `request`."""
-        return self._engine.run(request, should_stop)
+        with _marking():
+            yield from self._engine.run(request, should_stop)
 
     def call(self, name: str, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """Call the desk's method `name`."""
-        return getattr(self._desk, name)(*positional, **named)
+        """Call the desk's method `name`.
+
+        Raises:
+            StudioError: What the desk says; OutOfMemory, with the memory given back, when it ran out.
+        """
+        from studio.engine import memory
+
+        with _marking():
+            try:
+                return getattr(self._desk, name)(*positional, **named)
+            except (RuntimeError, MemoryError) as error:
+                if not memory.is_out_of_memory(error):
+                    raise
+                memory.release(error)
+                raise memory.explain(None, 0, 0, 1, 0) from error
 
     def _codebook_models(self) -> list[CodebookModel]:
         folders = self._settings.checkpoint_folders
@@ -79,6 +95,18 @@ class EngineWork:
         with Gallery(self._settings.gallery_dir, read_only=True) as gallery:
             for entry in gallery.page(limit=60).entries:
                 yield entry.id, gallery.open(entry.id)
+
+
+@contextmanager
+def _marking() -> Iterator[None]:
+    """Mark an OutOfMemory that leaves its thread unusable."""
+    from studio.engine import memory
+
+    try:
+        yield
+    except OutOfMemory as error:
+        error.spoils_thread = memory.spoils_thread(error.__cause__)
+        raise
 
 
 def _examples() -> dict[str, Callable[[], Image.Image]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from studio.errors import ModelError, StudioError, UnknownName
+from studio.errors import ModelError, OutOfMemory, StudioError, UnknownName
 from studio.events import Cancelled, Failed, Finished, Step
 from studio.jobs import Job, JobRunner
 from studio.process.child import EngineFault
@@ -103,6 +103,8 @@ def test_a_call_goes_to_the_desk_and_comes_back_beside_a_run(host: EngineHost) -
     run.close()
     with pytest.raises(UnknownName):
         host.call("unknown")
+    with pytest.raises(EngineFault, match="StudioError"):  # one that cannot be pickled is told as text
+        host.call("unsendable")
 
 
 @pytest.mark.parametrize(
@@ -126,6 +128,20 @@ def test_a_crash_a_kill_and_a_hang_cost_one_job_and_the_next_one_runs(host: Engi
         finished = good.result(timeout_seconds=60)
     assert isinstance(finished, Finished)
     assert finished.facts["pid"] == host.pid != before
+
+
+def test_what_spoils_its_thread_leaves_the_next_job_and_call_on_another(host: EngineHost) -> None:
+    """R1: oneDNN fails for good on a thread on which it once ran out of memory."""
+    threads = []
+    for order in (lambda: list(host.run(ask("spoil"), lambda: False)), lambda: host.call("spoil")):
+        *_, finished = host.run(ask(), lambda: False)
+        threads.append(finished.facts["thread"])
+        with pytest.raises(OutOfMemory):
+            order()
+    *_, finished = host.run(ask(), lambda: False)
+    assert len({*threads, finished.facts["thread"]}) == 3
+    assert finished.facts["pid"] == host.pid
+    assert host.call("dab")[0] == "dab"
 
 
 def test_a_call_under_which_the_engine_is_lost_says_that_the_desk_is_empty(host: EngineHost) -> None:

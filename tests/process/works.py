@@ -6,13 +6,14 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from PIL import Image
 
-from studio.errors import ModelError, StudioError, UnknownName
+from studio.errors import ModelError, OutOfMemory, StudioError, UnknownName
 from studio.events import Cancelled, Event, Finished, Step
 from studio.requests import Request, TextToImage
 from studio.settings import Settings
@@ -38,11 +39,16 @@ class Play:
             yield Step(index, request.steps, Image.new("RGB", (4, 4), (index, 0, 0)))
             if index == 2:
                 act(request.prompt)
-        yield Finished((Image.new("RGB", (8, 8), "teal"),), (request.seed,), 0.0, facts={"pid": os.getpid()})
+        yield Finished((Image.new("RGB", (8, 8), "teal"),), (request.seed,), 0.0, facts=here())
 
     def call(self, name: str, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
         act(name)
         return name, positional, named, os.getpid(), self.warm_ups
+
+
+def here() -> dict[str, Any]:
+    """Tell where this runs."""
+    return {"pid": os.getpid(), "thread": threading.get_native_id()}
 
 
 def act(what: str) -> None:
@@ -61,6 +67,10 @@ def act(what: str) -> None:
         raise UnknownName("model", "x", ["y"], field="model")
     elif what == "damaged":
         raise ModelError("The file is damaged.", "Get it again.")
+    elif what == "spoil":
+        error = OutOfMemory("There is not enough memory for this.", "Try less.")
+        error.spoils_thread = True
+        raise error
     elif what == "log":
         logging.getLogger("studio.play").warning("a word from %s", "the engine")
     elif what == "unsendable":

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from studio.engine.engine import Engine
+from studio.handlers import handlers
+from studio.pictures import PictureStore
+from studio.process.host import EngineHost
 from studio.settings import Settings
 from tests.engine import tiny
+from tests.reliability.short_of_memory import ShortOfMemory
 
 
 @pytest.fixture(scope="session")
@@ -25,8 +30,18 @@ def tiny_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture
 def engine(tiny_settings: Settings) -> Engine:
-    """An engine of one's own."""
-    return Engine(tiny_settings)
+    """An engine of one's own, with every kind of request."""
+    pictures = PictureStore(tiny_settings.data_dir / "pictures")
+    return Engine(tiny_settings, read_picture=pictures.get, handlers=handlers(tiny_settings))
+
+
+@pytest.fixture(scope="session")
+def host(tiny_settings: Settings) -> Iterator[EngineHost]:
+    """The real engine in its own process; started once, for it takes seconds."""
+    with EngineHost(tiny_settings, build=ShortOfMemory) as running:
+        running.start(warm_up=False)
+        assert running.wait_until_ready(120)
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -92,6 +92,8 @@ def soak(folder: Path, seconds: float, *, tell: Callable[[dict[str, Any]], None]
             model = "sd1" if dice.random() < 0.06 else "ldm"
             job = runner.submit(small(model=model, steps=2, seed=jobs), owner="A")
             if stops:
+                next(job.events(timeout_seconds=120), None)
+                time.sleep(dice.uniform(0, 0.05))
                 job.cancel()
             ending = job.result(timeout_seconds=120)
             wrong += not stops and not isinstance(ending, Finished)
