@@ -20,8 +20,8 @@ from studio import atomic
 from studio.errors import GalleryError
 from studio.gallery import Filters, Gallery, GalleryLocked, files, space
 from studio.pictures import PictureStore
+from tests.promises import count
 
-FULL = os.environ.get("STUDIO_RELIABILITY") == "full"
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 
@@ -57,18 +57,20 @@ def assert_nothing_lost(folder: Path, outcomes: list[list[str]]) -> None:
 @needs_fork
 def test_kill_at_any_line_of_a_save_loses_nothing(tmp_path: Path, figure: Callable[..., None]) -> None:
     """Promise R5: 100 points spread over a save in the default run, every single line in the full one."""
-    outcomes = children(tmp_path / "gallery", "lines", 0 if FULL else 100)
-    assert len(outcomes) >= (300 if FULL else 102)
+    outcomes = children(tmp_path / "gallery", "lines", count(100, 0))
+    assert len(outcomes) >= count(102, 300)
     assert sum(map(len, outcomes)) >= 1
     assert_nothing_lost(tmp_path / "gallery", outcomes)
+    figure(killed_at_lines=len(outcomes) - 2, lost=0, half=0)
 
 
 @needs_fork
 def test_kill_at_any_moment_loses_nothing(tmp_path: Path, figure: Callable[..., None]) -> None:
     """Promise R5: 100 kills at random moments, also inside SQLite and system calls; 1,000 in the full run."""
-    outcomes = children(tmp_path / "gallery", "random", 1000 if FULL else 100)
+    outcomes = children(tmp_path / "gallery", "random", count(100, 1000))
     assert_nothing_lost(tmp_path / "gallery", outcomes)
     assert sum(map(len, outcomes)) > len(outcomes) / 2
+    figure(killed_at_any_moment=len(outcomes), acknowledged=sum(map(len, outcomes)), lost=0, half=0)
 
 
 def test_interrupted_deletion_ends_in_a_deletion(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,27 +147,29 @@ def test_missing_gallery_cannot_be_read(folder: Path) -> None:
     assert not folder.exists()
 
 
-def test_many_threads_save_and_read_at_once(gallery: Gallery) -> None:
-    """Promise R6: no "database is locked" ever reaches anybody."""
+def test_many_threads_save_and_read_at_once(gallery: Gallery, figure: Callable[..., None]) -> None:
+    """Promise R6: no "database is locked" ever reaches anybody; 8 threads, 4,000 saves in the full run."""
     failures: list[BaseException] = []
+    each = count(12, 500)
 
     def work(thread: int) -> None:
         try:
-            for number in range(15):
-                entry = save(gallery, thread * 100 + number, owner=f"owner {thread}")
+            for number in range(each):
+                entry = save(gallery, thread * 1000 + number, owner=f"owner {thread}")
                 gallery.star([entry.id], owner=f"owner {thread}")
                 assert gallery.page(limit=5, owner=f"owner {thread}").entries[0].starred
         except BaseException as error:  # noqa: BLE001 -- carried to the test's own thread
             failures.append(error)
 
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert failures == []
     ids = [entry.id for entry in gallery.each()]
-    assert len(ids) == len(set(ids)) == 90
+    figure(saves_by_8_threads=len(ids), failures=len(failures))
+    assert len(ids) == len(set(ids)) == 8 * each
     assert gallery.doctor().is_healthy
 
 
@@ -180,7 +184,9 @@ def failing(real: Callable[..., Any], at: Iterator[int], number: int) -> Callabl
     return call
 
 
-def test_disk_that_fills_up_at_any_operation_leaves_nothing_half(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disk_that_fills_up_at_any_operation_leaves_nothing_half(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, figure: Callable[..., None]
+) -> None:
     """Promise R7: the k-th file operation of a save fails, for every k: a clear error or a whole picture."""
     gallery = Gallery(folder, reserve_bytes=0)
     failed, number = 0, 0
@@ -202,12 +208,15 @@ def test_disk_that_fills_up_at_any_operation_leaves_nothing_half(folder: Path, m
         if next(counter) <= number:
             break  # the save has fewer operations than that
         number += 1
+    figure(operations_that_found_the_disk_full=number, half=0)
     assert failed >= 4
     assert [p for p in gallery.doctor().problems if p.kind != "missing thumbnail"] == []
     gallery.close()
 
 
-def test_index_that_cannot_grow_leaves_no_file_and_lets_people_delete(gallery: Gallery) -> None:
+def test_index_that_cannot_grow_leaves_no_file_and_lets_people_delete(
+    gallery: Gallery, figure: Callable[..., None]
+) -> None:
     """Promise R7: SQLite's own "disk is full" at every size it may be met at."""
     entries = [save(gallery, n) for n in range(5)]
     with gallery.index.writing() as db:
@@ -224,6 +233,7 @@ def test_index_that_cannot_grow_leaves_no_file_and_lets_people_delete(gallery: G
             assert error.message == "The disk is full; the change was not saved."
             refused += 1
         assert set(gallery.folder.glob("pictures/*/*")) == files_before
+    figure(index_sizes_at_which_it_is_full=refused)
     assert refused == 12
     with gallery.index.writing() as db:
         db.execute(f"PRAGMA max_page_count = {2**30}")  # what dropping the reserve does on a real disk
@@ -266,7 +276,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", disk], check=True)
 
 
-def test_really_full_disk_refuses_clearly_and_still_deletes(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_really_full_disk_refuses_clearly_and_still_deletes(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch, figure: Callable[..., None]
+) -> None:
     """Promise R7, on a real full disk, the admission check switched off so that every write meets it."""
     monkeypatch.setattr("studio.gallery.gallery.admit", lambda *_: None)
     monkeypatch.setattr(files, "write_thumbnail", lambda *_: None)
@@ -288,6 +300,7 @@ def test_really_full_disk_refuses_clearly_and_still_deletes(small_disk: Path, mo
         assert gallery.empty_trash(older_than_days=0) == 2
         assert gallery.count() == len(saved) - 2
         kinds = {problem.kind for problem in gallery.doctor().problems}
+        figure(saves_on_a_full_disk_refused=refused, deleted_there=2)
         assert kinds <= {"no reserve", "missing thumbnail"}
 
 

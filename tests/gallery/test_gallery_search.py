@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
+import random
 import sqlite3
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from studio.gallery.importing import own_recipe
 from studio.gallery.search import indexed, match_expression
 from studio.gallery.site import export_site
 from studio.requests import TextToImage, clean_text, parse
+from tests.promises import count
 
 PROMPTS = (
     "a red apple on a wooden table, 3d style",
@@ -188,10 +189,19 @@ def request_with(text: str) -> TextToImage | None:
     return request
 
 
-def test_any_prompt_goes_through_every_sink_unchanged(gallery: Gallery, tmp_path: Path) -> None:
+def naughty(number: int) -> list[str]:
+    """Return `number` hostile texts: the list, then pairs of it joined."""
+    dice = random.Random(13)
+    joined = (dice.choice(NAUGHTY) + dice.choice(("", " ", ", ")) + dice.choice(NAUGHTY) for _ in range(number))
+    return [*NAUGHTY, *joined][:number]
+
+
+def test_any_prompt_goes_through_every_sink_unchanged(
+    gallery: Gallery, tmp_path: Path, figure: Callable[..., None]
+) -> None:
     """Promise R13. Row, PNG, JPEG, WebP, table, web page, collection, note: exact, or as `clean_text` documents."""
-    kept = []
-    for text in NAUGHTY:
+    kept, texts = [], naughty(count(len(NAUGHTY), 2000))
+    for text in texts:
         request = request_with(text)
         if request is None:
             assert not clean_text(text)[0] or len(clean_text(text)[0]) > 2000
@@ -205,7 +215,7 @@ def test_any_prompt_goes_through_every_sink_unchanged(gallery: Gallery, tmp_path
         with Image.open(entry.path) as opened:
             assert opened.text["parameters"].startswith(request.prompt)
         kept.append(entry)
-    for text, entry in list(zip(NAUGHTY, kept, strict=False))[::3]:
+    for text, entry in list(zip(texts, kept, strict=False))[::3]:
         gallery.note(entry.id, text)
         gallery.collect([entry.id], "x" + text[:100])
         again = gallery.get(entry.id)
@@ -215,6 +225,7 @@ def test_any_prompt_goes_through_every_sink_unchanged(gallery: Gallery, tmp_path
     assert_exports_are_safe(kept, tmp_path)
     names = [path.name for path in gallery.folder.rglob("*")]
     assert all(name.isascii() and len(name) < 60 for name in names)
+    figure(texts=len(texts), sinks=8, changed=0)
 
 
 def assert_exports_are_safe(entries: list[Entry], folder: Path) -> None:
@@ -237,7 +248,7 @@ STRINGS = st.text(st.characters(exclude_categories=()), max_size=120)
 
 @given(prompt=STRINGS, negative=STRINGS, model=STRINGS, note=STRINGS)
 @settings(
-    max_examples=2000 if os.environ.get("STUDIO_RELIABILITY") == "full" else 25,
+    max_examples=count(25, 2000),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,12 +60,16 @@ def test_weights_are_found_under_the_usual_roots(root: str, tmp_path: Path) -> N
     ("function", "name"),
     [(os.system, r"\w+\.system"), (exec, r"builtins\.exec"), (subprocess.Popen, r"\w+\.Popen")],
 )
-def test_code_in_a_pickle_is_named_and_not_run(function: object, name: str, tmp_path: Path) -> None:
+def test_code_in_a_pickle_is_named_and_not_run(
+    function: object, name: str, tmp_path: Path, figure: Callable[..., None]
+) -> None:
+    """R8: what a pickle would run is named and never runs."""
     sign = tmp_path / "ran"
     command = f"open({str(sign)!r}, 'w')" if function is exec else f"touch {sign}"
     torch.save({"state_dict": {"w": torch.zeros(1)}, "x": Evil(function, command)}, tmp_path / "evil.ckpt")
     with pytest.raises(ModelError, match=rf"contains code \({name}\) and was not opened. Use a .safetensors file"):
         load_checkpoint(tmp_path / "evil.ckpt")
+    figure(pickles_with_code=1, executed=int(sign.exists()))
     assert not sign.exists()
 
 
@@ -75,6 +80,7 @@ def test_harmless_looking_classes_are_refused_too(tmp_path: Path) -> None:
 
 
 def test_old_damaged_and_empty_files_are_refused(tmp_path: Path) -> None:
+    """R8: by what they are, in one line."""
     sign = tmp_path / "ran"
     path = tmp_path / "old.ckpt"
     path.write_bytes(pickle.dumps(Evil(os.system, f"touch {sign}")))
