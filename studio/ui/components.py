@@ -13,6 +13,7 @@ import gradio as gr
 
 from studio.errors import StudioError
 from studio.ui import static_files
+from studio.ui.error_texts import told
 from studio.ui.stream import IDLE
 
 TEXTS_ROUTE = "/studio/texts.js"
@@ -82,6 +83,6 @@ def notice() -> gr.HTML:
     return piece("notice", None, elem_classes=["notice-block"])
 
 
-def notice_value(error: StudioError | None) -> dict[str, str] | None:
+def notice_value(error: StudioError | None) -> dict[str, Any] | None:
     """Return a notice's value for `error`, or for nothing to say."""
-    return None if error is None else {"message": error.message, "hint": error.hint}
+    return None if error is None else told(error.message, error.hint)

@@ -24,6 +24,7 @@ from PIL import Image
 from studio.events import Cancelled, Decoding, Event, Failed, Finished, Loading, Queued, Step
 from studio.jobs import Job, Queue
 from studio.requests import Request
+from studio.ui.error_texts import told
 
 StageValue: TypeAlias = dict[str, Any]
 
@@ -31,6 +32,14 @@ IDLE: StageValue = {"state": "idle"}
 PREVIEW_BYTES = 7_400  # a data URL of at most 10 KB
 _MOST_CELLS = 64  # per side of a settling map
 _QUALITIES = (95, 88, 75, 50)  # high first: at latent size the 8 x 8 blocks of JPEG show
+
+
+def stage_kind(request: Any) -> str:
+    """Return the kind of request whose stage shows `request`: a fork is shown where the run that it forks was."""
+    kind, run = getattr(request, "kind", ""), getattr(request, "parent", None)
+    while kind == "fork" and isinstance(run, dict):
+        kind, run = str(run.get("kind", "")), run.get("parent")
+    return kind
 
 
 class Watchers:
@@ -49,11 +58,11 @@ class Watchers:
 
     def active(self, owner: str) -> list[Job]:
         """Return `owner`'s jobs of this stage that have not ended, oldest first."""
-        return [job for job in self._runner.active(owner) if getattr(job.request, "kind", "") in self._kinds]
+        return [job for job in self._runner.active(owner) if stage_kind(job.request) in self._kinds]
 
     def last(self, owner: str) -> list[Job]:
         """Return the job of this stage that `owner` saw last, or should have: nothing where it was stopped."""
-        mine = [job for job in self._runner.ended(owner) if getattr(job.request, "kind", "") in self._kinds]
+        mine = [job for job in self._runner.ended(owner) if stage_kind(job.request) in self._kinds]
         return [job for job in mine[-1:] if not isinstance(job.ending, Cancelled)]
 
     def look_again(self, page: str) -> None:
@@ -243,7 +252,7 @@ def _(event: Finished) -> StageValue:
 
 @stage_value.register
 def _(event: Failed) -> StageValue:
-    return {"state": "failed", "message": event.message, "hint": event.hint}
+    return {"state": "failed", **told(event.message, event.hint)}
 
 
 @stage_value.register

@@ -31,6 +31,11 @@ def test_a_chinese_browser_gets_the_page_in_chinese(visit: Visit) -> None:
     expect(page.locator("#create-generate")).to_have_text("生成")
     expect(page.locator("#create-stage strong")).to_have_text("图片将显示在这里")
     expect(page.get_by_text("提示词", exact=True)).to_be_visible()
+    page.click("#create-generate")
+    expect(page.locator("#tab-create .notice")).to_contain_text("提示词为空。")
+    page.fill("#prompt textarea", "out of memory")
+    page.click("#create-generate")
+    expect(page.locator("#create-stage strong")).to_have_text("内存不足，无法生成 2048 × 2048。")
 
 
 def test_the_look_follows_the_system_and_a_choice_outlives_a_reload(visit: Visit) -> None:

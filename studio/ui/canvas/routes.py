@@ -21,6 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from studio.errors import InvalidPicture, StudioError
 from studio.pictures import open_picture
 from studio.ui.canvas.masks import as_mask, over_black
+from studio.ui.error_texts import told
 
 MAX_UPLOAD_BYTES = 64 * 2**20
 SessionOf: TypeAlias = Callable[[Request], str]
@@ -43,7 +44,7 @@ class Pictures(Protocol):
 
 
 class StudioRoute(APIRoute):
-    """Answers a StudioError as 422 {message, hint} (404 for a picture that is not there)."""
+    """Answers a StudioError as 422 {message, hint, zh} (404 for a picture that is not there)."""
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         handle = super().get_route_handler()
@@ -53,7 +54,7 @@ class StudioRoute(APIRoute):
                 return await handle(request)
             except StudioError as error:
                 status = getattr(error, "status", 422)
-                return JSONResponse({"message": error.message, "hint": error.hint}, status_code=status)
+                return JSONResponse(told(error.message, error.hint), status_code=status)
 
         return handle_or_explain
 

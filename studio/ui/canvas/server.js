@@ -1,6 +1,6 @@
 // Requests to the studio's own routes. Failures become one Error whose message is fit to show.
 
-import { say } from "./words.js";
+import { say, told } from "./words.js";
 
 const base = () => new URL("studio/", document.baseURI);
 
@@ -21,8 +21,8 @@ export async function call(path, options = {}) {
 
 async function explanation(response) {
   try {
-    const { message, hint } = await response.json();
-    if (message) return hint ? `${message} ${hint}` : message;
+    const error = await response.json();
+    if (error.message) return told(error);
   } catch {
     // Not one of our own answers: fall through to the plain sentence.
   }

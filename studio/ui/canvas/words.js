@@ -52,3 +52,9 @@ export const isChinese = () => navigator.language.toLowerCase().startsWith("zh")
 export function say(english) {
   return isChinese() ? (added[english] ?? CHINESE[english] ?? english) : english;
 }
+
+/** What an error of the server says, in one line: in Chinese where the studio knows the words. */
+export function told(error) {
+  const { message, hint } = (isChinese() && error.zh) || error;
+  return [message, hint].filter(Boolean).join(" ");
+}

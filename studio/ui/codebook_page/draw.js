@@ -4,7 +4,7 @@
 import { make, slider } from "../canvas/dom.js";
 import { panelButton } from "../canvas/mask_bar.js";
 import { call, post } from "../canvas/server.js";
-import { say } from "../canvas/words.js";
+import { say, told as errorText } from "../canvas/words.js";
 import { int32 } from "./desk.js";
 
 const ALTERNATIVES = 4;
@@ -104,7 +104,7 @@ export class DrawPanel {
       this.said.textContent = `${told.index} / ${told.total}`;
       if (told.preview) this.#preview(told.preview);
     }
-    if (told.state === "failed") this.#fail([told.message, told.hint].filter(Boolean).join(" "));
+    if (told.state === "failed") this.#fail(errorText(told));
     if (told.state === "cancelled") this.#fail("");
     if (told.state === "finished") this.#offer(told);
   }

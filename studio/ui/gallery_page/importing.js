@@ -2,6 +2,7 @@
 
 import { make } from "../canvas/dom.js";
 import { call } from "../canvas/server.js";
+import { told as errorText } from "../canvas/words.js";
 import { button, dialog } from "./pieces.js";
 import { address, readLines, say, sayOr } from "./server.js";
 
@@ -85,7 +86,7 @@ async function takeIn(files, { body, foot, box, signal }) {
   const total = files.reduce((sum, file) => sum + file.size, 0) || 1;
   let sent = 0;
   const note = (outcome) => {
-    if (outcome.error) outcome = { name: "", why: [outcome.error.message, outcome.error.hint].filter(Boolean).join(" ") };
+    if (outcome.error) outcome = { name: "", why: errorText(outcome.error) };
     counts[outcome.picture ? (outcome.is_new ? "fresh" : "known") : "out"] += 1;
     words.textContent = say("import_count", counts);
     report.append(told(outcome));

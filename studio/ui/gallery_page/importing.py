@@ -23,6 +23,7 @@ from studio.gallery.archive import Limits
 from studio.gallery.importing import PICTURE_SUFFIXES, Outcome, each_picture
 from studio.gallery.space import admit
 from studio.ui.canvas.routes import StudioRoute, read_body
+from studio.ui.error_texts import told
 from studio.ui.gallery_page import views
 from studio.ui.gallery_page.access import Access
 
@@ -107,7 +108,7 @@ def _import(access: Access, part: Path, *, name: str, owner: str, among: str | N
         for outcome in each_picture(access.gallery, part, owner=owner, name=label, among=among, models=models):
             yield json.dumps(_line(outcome, names)) + "\n"
     except StudioError as error:
-        yield json.dumps({"error": {"message": error.message, "hint": error.hint}}) + "\n"
+        yield json.dumps({"error": told(error.message, error.hint)}) + "\n"
     finally:
         part.unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 import { make } from "../canvas/dom.js";
 import { post } from "../canvas/server.js";
+import { told } from "../canvas/words.js";
 import { compare } from "./compare.js";
 import { button, complain, dialog } from "./pieces.js";
 import { address, getCard, getSettings, postLines, say, sayOr } from "./server.js";
@@ -40,7 +41,7 @@ export async function replay(gallery, id) {
       running: () => say("step", { index: value.index, total: value.total }),
       decoding: () => say("decoding"),
       cancelled: () => say("cancelled_waiting"),
-      failed: () => [value.message, value.hint].filter(Boolean).join(" "),
+      failed: () => told(value),
     }[value.state]?.();
     if (text) says.textContent = text;
     return value;

@@ -176,7 +176,7 @@
   /** How large a grid is, or why it cannot be made. */
   tessera.seriesSize = (element, props, _trigger, watch) => drawn(() => {
     const value = props.value;
-    const words = !value ? "" : value.error ? value.error
+    const words = !value ? "" : value.error ? tessera.toldInOne(value.error)
       : value.seconds == null ? say("create_grid_size", value)
       : say("create_grid_takes", { count: value.count, time: duration(value.seconds) });
     element.replaceChildren(make("div", value?.error ? "series-size is-wrong" : "series-size", words));

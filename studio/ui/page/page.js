@@ -9,6 +9,12 @@ window.tessera = window.tessera || {};
   tessera.say = (key, values = {}) =>
     (tessera.texts[language][key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 
+  /** What an error says in the reader's language: {message, hint}, both in Chinese where the studio knows the words. */
+  tessera.told = (error) => (language === "zh" && error.zh) || error;
+
+  /** The same in one line. */
+  tessera.toldInOne = (error) => [tessera.told(error).message, tessera.told(error).hint].filter(Boolean).join(" ");
+
   /** A new element with a class, text and properties. */
   tessera.make = (tag, className = "", text = "", properties = {}) => {
     const made = Object.assign(document.createElement(tag), properties);
@@ -85,7 +91,8 @@ window.tessera = window.tessera || {};
       element.replaceChildren();
       if (!props.value) return;
       const box = tessera.make("div", "notice", "", { role: "alert" });
-      box.append(tessera.make("strong", "", props.value.message), tessera.make("p", "", props.value.hint));
+      const { message, hint } = tessera.told(props.value);
+      box.append(tessera.make("strong", "", message), tessera.make("p", "", hint));
       element.append(box);
     };
     watch("value", draw);

@@ -182,9 +182,10 @@
       }
       if (v.state === "idle") {
         const idle = v.idle ?? "idle_title";
+        // says: idle_hint style_idle_hint inpaint_idle_hint enhance_idle_hint
         showMessage(say(idle), say(`${idle.replace(/_title$/, "")}_hint`));
       }
-      if (v.state === "failed") showMessage(v.message, v.hint);
+      if (v.state === "failed") showMessage(tessera.told(v).message, tessera.told(v).hint);
       if (v.preview && v.preview !== lastPreview) {
         lastPreview = v.preview;
         if (!root.classList.contains("looks-back")) showPreview(v.preview, v.count);

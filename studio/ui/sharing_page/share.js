@@ -7,7 +7,7 @@
   const ask = async (path = "", options = {}) => {
     const answer = await fetch(`/studio/share${path}`, options);
     const said = await answer.json();
-    if (!answer.ok) throw new Error(`${said.message ?? ""} ${said.hint ?? ""}`.trim());
+    if (!answer.ok) throw new Error(tessera.toldInOne(said));
     return said;
   };
   const post = (path, body) =>
@@ -84,6 +84,7 @@
 
     const choice = (kind) => {
       const made = button("", (it) => act(post("", { public: kind === "public", network: kind === "network" }), it), "share-choice");
+      // says: share_public share_public_hint share_network share_network_hint
       made.append(make("strong", "", say(`share_${kind}`)), make("span", "", say(`share_${kind}_hint`)));
       return made;
     };
@@ -99,6 +100,7 @@
       const kinds = KINDS.filter((kind) => state.links[kind]);
       for (const kind of kinds) {
         const row = make("div", "share-row");
+        // says: share_public share_network share_local
         row.append(make("span", "share-label", say(`share_${kind}`)), make("code", "", state.links[kind]), copier(state.links[kind], say("share_copy")));
         words.append(row);
       }

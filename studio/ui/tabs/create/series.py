@@ -18,6 +18,7 @@ from studio.series.batch_file import read_batch
 from studio.series.plan import Series, batch, grid
 from studio.ui import components
 from studio.ui.desk import Desk
+from studio.ui.error_texts import told
 from studio.ui.stream import Watchers, picture_url, thumbnail_url
 from studio.ui.tabs.create.craft import Craft
 from studio.ui.tabs.create.form import CreateForm
@@ -191,7 +192,7 @@ def size_value(craft: Craft, form: CreateForm, values: dict[str, Any]) -> dict[s
         series = read_grid(craft, form, {**values, "prompt": values["prompt"] or "."})
         seconds = [craft.forecast(TextToImage(**cell.request)).seconds for cell in series.cells]
     except StudioError as error:
-        return {"error": str(error)}
+        return {"error": told(error.message, error.hint)}
     known = [one for one in seconds if one is not None]
     return {"count": len(seconds), "seconds": sum(known) if len(known) == len(seconds) else None}
 
