@@ -83,6 +83,7 @@ def enter(client: TestClient, secret: str = "open sesame") -> int:
     "path", ["/", "/config", "/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/file=/etc/passwd"]
 )
 def test_nothing_but_the_entry_page_is_served_without_a_cookie(client: TestClient, path: str) -> None:
+    """R20: a program is refused, a person is led to the entry page."""
     assert client.get(path).status_code == 401
     assert client.get(path, headers=HTML).headers["location"] == "/enter"
     assert client.get("/enter").status_code == 200
@@ -110,6 +111,7 @@ def test_wrong_tries_wait_longer_and_longer(client: TestClient, clock: Clock) ->
 
 
 def test_forged_cookies_open_nothing(client: TestClient) -> None:
+    """R20: a cookie that was changed, cut or made up is none."""
     enter(client)
     good = client.cookies["tessera_guest"]
     client.cookies.clear()
@@ -137,6 +139,7 @@ def test_an_ended_guest_and_an_ended_share_are_out_at_once(client: TestClient, g
 
 
 def test_a_foreign_host_name_is_refused_so_that_rebinding_fails(client: TestClient) -> None:
+    """R20: the gate answers to its own names alone."""
     enter(client)
     for host in ("evil.example", "127.0.0.1.evil.example", ""):
         assert client.get("/", headers={"host": host}).status_code == 421
@@ -249,7 +252,7 @@ def test_the_clean_address_is_never_another_sites(owner: TestClient) -> None:
 
 
 def test_localhost_alone_opens_nothing(owner: TestClient) -> None:
-    """ "It comes from this machine, so it is the owner" is how studios were taken over (finding F7)."""
+    """R20: "it comes from this machine, so it is the owner" is how studios were taken over (finding F7)."""
     spoofed = {"x-forwarded-for": "127.0.0.1", "x-real-ip": "127.0.0.1"}
     assert owner.get("/", headers=spoofed).status_code == 401
     assert owner.get("/", headers=HTML).headers["location"] == "/enter"

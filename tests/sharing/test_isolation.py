@@ -13,6 +13,7 @@ import json
 import random
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +32,7 @@ from studio.sharing.owner import owner_policy
 from studio.ui.serve import build_app
 from studio.ui.studio import Studio
 from tests.guest_studio import PASSPHRASE, Engine, colour, guest, made_by, no_tunnel, opened
-from tests.promises import FULL, count
+from tests.promises import count
 
 GUESTS, FOREIGN_REQUESTS, JOINS = count(5, 40), count(1200, 20_000), count(45, 1000)
 RAW = {"content-type": "application/octet-stream"}
@@ -226,7 +227,7 @@ def test_what_guests_have_is_listed_here(sharing: Sharing) -> None:
     }, "think about what guests can do with it, then add it"  # fmt: skip
 
 
-def test_no_traversal_leads_to_a_file(people: list[Person], studio: Studio) -> None:
+def test_no_traversal_leads_to_a_file(people: list[Person], studio: Studio, figure: Callable[..., None]) -> None:
     """R20: 60 strings on every route that takes a name. Absolute and drive paths, dots, backslashes, coded twice."""
     client, token = people[0].client, studio.settings.data_dir
     patterns = (
@@ -235,8 +236,10 @@ def test_no_traversal_leads_to_a_file(people: list[Person], studio: Studio) -> N
         "/show/x/pictures/{}.webp",
     )  # fmt: skip
     assert len(TRAVERSALS) == 60
+    tried = TRAVERSALS[:: count(7, 1)]
+    figure(traversal_addresses=len(patterns) * len(tried), files_reached=0)
     for pattern in patterns:
-        for name in TRAVERSALS if FULL else TRAVERSALS[::7]:
+        for name in tried:
             answer = client.get(pattern.format(name))
             assert answer.status_code in (307, 308, 400, 401, 403, 404, 405, 422), (pattern, name, answer.status_code)
             assert b"root:" not in answer.content and str(token).encode() not in answer.content
@@ -368,7 +371,8 @@ def test_events_that_do_not_exist_are_404_and_broken_ones_never_500(people: list
 
 def test_many_guests_at_once_each_get_their_own_picture(sharing: Sharing, figure: Callable[..., None]) -> None:
     """R10: every one of 1,000 joins, made at once, is answered with the picture that was asked for."""
-    outcome = asyncio.run(crowd(sharing.door.local, JOINS))
+    with ThreadPoolExecutor(1) as own:  # of this process, which may have a loop for a browser already
+        outcome = own.submit(asyncio.run, crowd(sharing.door.local, JOINS)).result()
     figure(joins_at_once=len(outcome), right=outcome.count("right"))
     assert len(outcome) == JOINS
     assert [it for it in outcome if it != "right"] == []
