@@ -76,7 +76,7 @@ def _lay_larger(page: Page, form: Form) -> None:
 
 def _lay_advanced(form: Form, cards: list[ModelCard]) -> None:
     standard = quality_of(cards[0], "standard")
-    with gr.Accordion(text("advanced"), open=False, elem_id="enhance-advanced", elem_classes=["advanced"]):
+    with gr.Accordion(text("advanced"), open=False, elem_id="enhance-advanced", elem_classes=["fold"]):
         form.textbox("negative_prompt", lines=1, max_lines=4, placeholder=text("negative_placeholder"))
         form.textbox("seed", max_lines=1, placeholder=text("seed_placeholder"))
         form.slider("steps", maximum=_MOST_STEPS, value=standard.steps)
@@ -87,7 +87,7 @@ def _lay_advanced(form: Form, cards: list[ModelCard]) -> None:
 
 
 def _lay_walk(form: Form, card: ModelCard) -> gr.Button:
-    with gr.Accordion(text("walk_title"), open=True, elem_id="enhance-walk", elem_classes=["advanced"]):
+    with gr.Accordion(text("walk_title"), open=True, elem_id="enhance-walk", elem_classes=["fold"]):
         form.textbox("prompt", lines=1, max_lines=4, placeholder=text("walk_prompt_placeholder"), info=None,
                      elem_id="walk-prompt")  # fmt: skip
         form.textbox("to_prompt", lines=1, max_lines=4, placeholder=text("walk_to_placeholder"), elem_id="walk-to")

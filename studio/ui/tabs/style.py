@@ -14,6 +14,7 @@ from studio.stylize.presets import SHIPPED, StylePreset, keep_presets, load_pres
 from studio.ui import components
 from studio.ui.addon_choice import addon_choice
 from studio.ui.desk import Desk, run
+from studio.ui.film_page.panel import FilmPanel
 from studio.ui.presets import NO_MODEL, quality_of, scheduler_choices
 from studio.ui.studio import ModelCard
 from studio.ui.style_form import Asked, StyleForm, method_choices
@@ -42,6 +43,8 @@ def build(page: Page) -> None:
         form.asked = Asked(content, references, presets, methods)
         with gr.Column(elem_classes=["desk-stage"], min_width=0):
             desk.stage_and_actions(page, form=form, idle="style_idle")
+            film = FilmPanel(page, TAB.id, [(card.title, card.id) for card in cards], takes_masks=False)
+            film.lay_out()
     if own is not None:
         _wire_import(page, upload, presets, desk=desk, own=own)
     _wire_sends(page, form, content)
@@ -50,8 +53,8 @@ def build(page: Page) -> None:
         desk,
         kinds=["stylize"],
         read=lambda values, _request: form.read(values),
-        inputs=form.inputs,
-        others=[(try_all.click, lambda values, _request: form.read_all(values))],
+        inputs={**form.inputs, **film.inputs},
+        others=[(try_all.click, lambda values, _request: form.read_all(values)), *film.others],
         form=form,
     )
 
@@ -91,7 +94,7 @@ def _settings(page: Page, form: StyleForm, cards: list[ModelCard]) -> tuple[gr.D
     form.slider("structure", elem_id="style-structure")
     form.checkbox("keep_colours", elem_id="style-keep-colours")
     form.textbox("seed", max_lines=1, placeholder=text("seed_placeholder"), elem_id="style-seed")
-    with gr.Accordion(text("advanced"), open=False, elem_id="style-advanced", elem_classes=["advanced"]):
+    with gr.Accordion(text("advanced"), open=False, elem_id="style-advanced", elem_classes=["fold"]):
         second = _method("style_then", none="style_nothing_more")
         third = _method("style_last", none="style_nothing_more")
         form.slider("size", maximum=1536)

@@ -25,7 +25,7 @@ def lay_settings(page: Page, tab: str, form: Form, cards: Sequence[ModelCard]) -
     start = "standard" if "standard" in card.qualities else None
     size = gr.Radio(sizes, value=sizes[0], label=text("size"), elem_classes=["pills"], elem_id="size")
     quality = gr.Radio(names, value=start, label=text("quality"), elem_classes=["pills"], elem_id="quality")
-    with gr.Accordion(text("advanced"), open=False, elem_id="advanced"):
+    with gr.Accordion(text("advanced"), open=False, elem_id="advanced", elem_classes=["fold"]):
         form.textbox("negative_prompt", lines=1, max_lines=4, placeholder=text("negative_placeholder"))
         form.slider("steps", maximum=_MOST_STEPS, value=standard.steps)
         form.slider("guidance_scale", value=standard.guidance_scale)
