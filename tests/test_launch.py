@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +96,10 @@ def test_every_pin_is_exact_and_torchvision_is_not_among_them() -> None:
     assert len(pins) > 50
     assert all("==" in pin for pin in pins)
     assert not [pin for pin in pins if pin.startswith(("torchvision", "torchaudio", "opencv-python=="))]
+
+
+def test_the_linter_before_a_commit_is_the_linter_of_the_lock() -> None:
+    asked = re.findall(r"ruff==[\d.]+", (ROOT / ".pre-commit-config.yaml").read_text())
+    pinned = re.findall(r"^ruff==[\d.]+", (ROOT / ".lock" / "test.txt").read_text(), re.MULTILINE)
+    assert set(asked) == set(pinned)
+    assert len(asked) == 2
