@@ -19,10 +19,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "inpaint_accept": ("Accept", "采用"),
     "inpaint_throw_away": ("Throw away", "丢弃"),
     "inpaint_extend": ("Extend the picture", "扩展画面"),
-    "inpaint_extend_help": (
-        "Pixels to add on each side; nothing has to be painted for that",
-        "每边增加的像素；无需涂抹",
-    ),
     "inpaint_left": ("Left", "左"),
     "inpaint_top": ("Top", "上"),
     "inpaint_right": ("Right", "右"),

@@ -66,6 +66,7 @@ export function transfers(ended) {
   const row = (it) => {
     const share = it.bytes_total ? (100 * it.bytes_done) / it.bytes_total : 0;
     const sizes = { done: size(it.bytes_done), total: size(it.bytes_total) };
+    // says: models_waiting models_stopped models_done
     const line = it.phase === "failed" ? `${it.message} ${it.hint}` : it.phase === "running" ? `${say("models_running", sizes)} · ${it.file}` : say(`models_${it.phase}`, sizes);
     const again = () => post("models/download", { repo: it.repo }).then((answer) => answer.json()).then((state) => show([state])).catch(complain);
     return make("div", { class: `mp-transfer is-${it.phase}` },

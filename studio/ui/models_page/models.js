@@ -63,6 +63,7 @@ class Models {
     const words = this.search.value.trim().toLowerCase();
     if (this.kind && !counts[this.kind]) this.kind = "";
     const chip = (kind, title, count) => make("button", { type: "button", class: "mp-chip", "aria-pressed": String(this.kind === kind), onclick: () => { this.kind = kind; this.draw(); } }, title, make("small", {}, String(count)));
+    // says: kind_model kind_lora kind_embedding kind_controlnet kind_ip_adapter kind_vae kind_tiny_vae kind_vqgan kind_upscaler kind_encoder kind_motion kind_unusable
     this.filters.replaceChildren(chip("", say("models_all"), this.items.length), ...KINDS.filter((kind) => counts[kind]).map((kind) => chip(kind, say(`kind_${kind}`), counts[kind].length)));
     const shown = this.items.filter((item) => (!this.kind || item.kind === this.kind) && `${item.id} ${item.name}`.toLowerCase().includes(words));
     this.list.replaceChildren(...(shown.length ? shown.map((item) => this.row(item)) : [nothing()]));

@@ -28,6 +28,7 @@
     const [low, high] = [Math.min(...ys), Math.max(...ys)], span = high - low || 1, last = xs.at(-1) - xs[0] || 1;
     const path = points.map(([x, y]) => `${(200 * (x - xs[0])) / last},${66 - (62 * (y - low)) / span}`).join(" ");
     svg.append(draw("polyline", { points: path, fill: "none", "vector-effect": "non-scaling-stroke" }));
+    // says: train_figure_psnr train_figure_loss train_figure_batch_perplexity train_figure_pixel
     box.append(make("figcaption", "", `${say(`train_figure_${name}`)}  ${Number(ys.at(-1).toPrecision(3))}`), svg);
     return box;
   };
@@ -74,6 +75,7 @@
       box.dataset.run = run.name;
       box.dataset.phase = run.phase;
       const left = run.seconds_left == null ? "" : say("train_left", { time: time(run.seconds_left) });
+      // says: train_preparing train_running train_pausing train_paused train_finished train_stopped train_failed
       head.append(make("strong", "", run.name), make("span", "run-phase", [say(`train_${run.phase}`), left].filter(Boolean).join(" · ")));
       bar.append(make("i"));
       bar.firstChild.style.width = `${(100 * run.step) / run.steps}%`;
@@ -99,7 +101,9 @@
 
     const sayTimes = ({ estimates, measuring }) => {
       const parts = Object.entries(estimates).filter(([, it]) => it.short != null).map(([kind, it]) => {
+        // says: train_short train_standard train_long
         const words = ["short", "standard", "long"].map((effort) => `${say(`train_${effort}`)} ${time(it[effort])}`);
+        // says: train_codebook train_diffusion
         return `${say(`train_${kind}`)}: ${words.join(", ")}`;
       });
       const busy = measuring && ACTIVE.includes(measuring.phase) ? say("train_measuring") : "";

@@ -121,6 +121,7 @@
       root.classList.toggle("is-empty", empty);
       root.classList.toggle("is-many", holds > 1);
       inside.replaceChildren(
+        // says: style_content_empty style_references_empty train_pictures_empty create_control_picture_empty enhance_source_empty
         ...(empty ? [make("p", "well-empty", say(`${title}_empty`))] : pictures.map((it) => tileOf(it, pictures.length > 1))),
         ...(palette ? [stripOf(palette)] : []),
       );
