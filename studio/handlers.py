@@ -98,15 +98,24 @@ def handlers(settings: Settings, codebooks: Codebooks | None = None) -> dict[typ
     def draw_tokens(engine: Engine, request: DrawTokens, should_stop: ShouldStop) -> Iterator[Event]:
         yield from run_draw_tokens(request, engine, codebooks.load, should_stop)
 
+    def fork(engine: Engine, request: Fork, should_stop: ShouldStop) -> Iterator[Event]:
+        yield from run_fork(engine, request, should_stop, Context.of(engine, codebooks.load_or_default))
+
+    def timelapse(engine: Engine, request: Timelapse, should_stop: ShouldStop) -> Iterator[Event]:
+        yield from run_timelapse(engine, request, should_stop, Context.of(engine, codebooks.load_or_default))
+
+    def keep_film(engine: Engine, request: KeepFilm, should_stop: ShouldStop) -> Iterator[Event]:
+        yield from run_keep_film(engine, request, should_stop, Context.of(engine, codebooks.load_or_default))
+
     return {
         Reconstruct: reconstruct,
         EditTokens: edit_tokens,
         DrawTokens: draw_tokens,
         Stylize: stylize,
         Inpaint: inpaint,
-        Fork: run_fork,
-        Timelapse: run_timelapse,
-        KeepFilm: run_keep_film,
+        Fork: fork,
+        Timelapse: timelapse,
+        KeepFilm: keep_film,
         Upscale: run_upscale,
         Walk: run_walk,
     }

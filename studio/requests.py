@@ -291,13 +291,15 @@ class DrawTokens(Sampled):
 class Fork(Controlled):
     """Go on from step `step` of the run that `parent` describes, with the settings given here.
 
-    Steps, scheduler, size and variation are the parent's; prompt, guidance, seed, LoRAs, control picture and (between
-    models of one kind) the model may differ. A new seed gives the picture as predicted at that step fresh noise. With
-    a mask only its white part is changed. With `frame` nothing goes on: the picture as predicted at that step is the
-    result.
+    The run is a picture from a prompt, an inpainting or a style transfer by diffusion, or a fork of one. Steps,
+    scheduler, size, variation and pictures are the run's (width and height count for pictures from prompts alone);
+    prompt, guidance, seed, LoRAs, control picture and (between models of one kind) the model may differ. A new seed
+    gives the picture as predicted at that step fresh noise. With a mask (of a picture from a prompt) only its white
+    part is changed. With `frame` nothing goes on: the picture as predicted at that step is the result.
     """
 
     kind: Literal["fork"] = "fork"
+    prompt: Prompt = Field("", max_length=MAX_PROMPT, title="Prompt", description="What you want to see")
     width: int = Field(256, ge=64, le=2048, multiple_of=8, title="Width", description="The parent's")
     height: int = Field(256, ge=64, le=2048, multiple_of=8, title="Height", description="The parent's")
     parent: dict[str, Any] = Field(title="Run", description="The recipe of the run to fork")

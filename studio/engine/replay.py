@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from studio.engine.trajectories import Trajectory
+from studio.requests import Sampled
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +56,20 @@ class Replay:
         if not self.taken.latents:
             return computed
         return torch.from_numpy(self.taken.latents[index]).to(computed.device)
+
+
+@dataclass(frozen=True, slots=True)
+class TakeUp:
+    """A run that goes on from a step of another.
+
+    Attributes:
+        replay: That other run, as far as it is taken.
+        noise_of: The request whose noise the run begins with.
+        known_as: The request under which the run's own steps are kept.
+        ends_at: The step (from 1) whose predicted clean picture is the result; None: the run goes to its end.
+    """
+
+    replay: Replay
+    noise_of: Sampled
+    known_as: Sampled
+    ends_at: int | None = None

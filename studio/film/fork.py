@@ -8,38 +8,39 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Iterator
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
 from PIL import Image
 
 from studio.codebook.animation import save_animation
-from studio.engine.denoise import LoopOptions
-from studio.engine.engine import Engine, ShouldStop, facts_of, text_to_image
+from studio.engine.engine import Engine, ShouldStop
 from studio.engine.images import to_pictures
-from studio.engine.replay import Hold, Replay
+from studio.engine.replay import Hold, Replay, TakeUp
+from studio.engine.result import facts_of
 from studio.engine.store import Loaded
 from studio.engine.trajectories import Trajectory
 from studio.errors import InvalidRequest
 from studio.events import Cancelled, Decoding, Event, Finished
+from studio.film.runs import Root, changed, root_of, run_root
+from studio.inpaint.context import Context
 from studio.inpaint.masks import read_mask, require_painted
 from studio.requests import Fork, KeepFilm, Request, TextToImage, Timelapse, parse
 
-_DEEPEST = 16  # forks of forks
 _LINGER = 8  # times the last frame of a film is shown
 
 
-def run_fork(engine: Engine, request: Fork, should_stop: ShouldStop) -> Iterator[Event]:
+def run_fork(engine: Engine, request: Fork, should_stop: ShouldStop, context: Context) -> Iterator[Event]:
     """Go on from step `request.step` of the run `request.parent` with the settings of `request`.
 
     With nothing changed the picture is the parent's, bit for bit. With `request.frame` the picture as predicted at
     that step is decoded instead.
     """
-    parent = _parent_of(request)
-    _check_fits(request, parent)
+    parent, root = _parent_of(request), root_of(request)
+    _check_fits(request, parent, root)
     loaded = yield from engine.load(request.model, request.vae)
-    taken = yield from _trajectory(engine, parent, should_stop)
+    taken = yield from _trajectory(engine, parent, context, should_stop)
     if taken is None:
         yield Cancelled(at_step=0)
         return
@@ -47,32 +48,26 @@ def run_fork(engine: Engine, request: Fork, should_stop: ShouldStop) -> Iterator
         raise InvalidRequest(
             f"The run has {len(taken)} steps, so it cannot be forked after step {request.step}.", field="step"
         )
-    _check_model(engine, loaded, parent)
-    if request.frame:
-        yield from _frame(engine, request, loaded, taken)
+    _check_model(engine, loaded, parent, root)
+    if request.frame and not request.step >= 1:
+        raise InvalidRequest("The first frame is that of step 1, not 0.", field="step")
+    if request.frame and isinstance(root, TextToImage):
+        yield from _frame(request, loaded, taken)
         return
-    step = _begin_of(request, parent)
-    seed = request.seed if request.seed != parent.seed else None
-    replay = Replay(
-        taken.until(step),
-        {**reseeds_of(parent, before=step), **({step: seed} if seed is not None else {})},
-        renoise=seed is not None,
-        hold=_hold(engine, request, taken),
-    )
-    root = _root_of(parent) if step else request
-    result = yield from engine.sample(
-        loaded, request, request.width, request.height, should_stop=should_stop,
-        options=LoopOptions(replay=replay), noise_of=root,
-    )  # fmt: skip
-    if result is not None:
-        yield result.finished(facts={**result.facts, "forked_at": request.step})
+    take_up = _frame_of(request, parent, taken) if request.frame else _take_up(engine, request, parent, taken)
+    said = {"frame": request.step} if request.frame else {"forked_at": request.step}
+    for event in run_root(engine, changed(root, request), context, should_stop, take_up):
+        yield replace(event, facts={**event.facts, **said}) if isinstance(event, Finished) else event
 
 
-def run_timelapse(engine: Engine, request: Timelapse, should_stop: ShouldStop) -> Iterator[Event]:
-    """Write the run's predicted pictures, decoded at full size, as a film; Finished.extras["file"] is its path."""
+def run_timelapse(engine: Engine, request: Timelapse, should_stop: ShouldStop, context: Context) -> Iterator[Event]:
+    """Write the run's predicted pictures, decoded at full size, as a film; Finished.extras["file"] is its path.
+
+    Of an inpainting that is the part worked on.
+    """
     parent = parse(request.parent)
     loaded = yield from engine.load(getattr(parent, "model", ""), getattr(parent, "vae", ""))
-    taken = yield from _trajectory(engine, parent, should_stop)
+    taken = yield from _trajectory(engine, parent, context, should_stop)
     yield Decoding()
     frames: list[Image.Image] = []
     for clean in taken.clean if taken else ():
@@ -88,11 +83,11 @@ def run_timelapse(engine: Engine, request: Timelapse, should_stop: ShouldStop) -
     yield Finished((), (), 0.0, facts=facts_of(loaded), extras={"file": str(path)})
 
 
-def run_keep_film(engine: Engine, request: KeepFilm, should_stop: ShouldStop) -> Iterator[Event]:
+def run_keep_film(engine: Engine, request: KeepFilm, should_stop: ShouldStop, context: Context) -> Iterator[Event]:
     """Write the run's trajectory to a file, so that forking it needs no second run, ever."""
     parent = parse(request.parent)
     loaded = yield from engine.load(getattr(parent, "model", ""), getattr(parent, "vae", ""))
-    taken = yield from _trajectory(engine, parent, should_stop)
+    taken = yield from _trajectory(engine, parent, context, should_stop)
     if taken is None:
         yield Cancelled(at_step=0)
         return
@@ -112,16 +107,28 @@ def reseeds_of(request: Request, *, before: int) -> dict[int, int]:
     return found
 
 
-def _parent_of(request: Fork) -> TextToImage | Fork:
+def _take_up(engine: Engine, request: Fork, parent: Root | Fork, taken: Trajectory) -> TakeUp:
+    """Return how `request` goes on with the run of its parent."""
+    step = _begin_of(request, parent)
+    reseeds = reseeds_of(parent, before=step)
+    if is_new := request.seed != parent.seed:
+        reseeds[step] = request.seed
+    replay = Replay(taken.until(step), reseeds, renoise=is_new, hold=_hold(engine, request, taken))
+    return TakeUp(replay, noise_of=_noise_of(parent) if step else request, known_as=request)
+
+
+def _frame_of(request: Fork, parent: Root | Fork, taken: Trajectory) -> TakeUp:
+    """Return the run of the parent up to the frame that `request` asks for: no step of the model's is left."""
+    replay = Replay(taken, reseeds_of(parent, before=len(taken)))
+    return TakeUp(replay, noise_of=_noise_of(parent), known_as=request, ends_at=request.step)
+
+
+def _parent_of(request: Fork) -> Root | Fork:
     parent = parse(request.parent)
-    if not isinstance(parent, TextToImage | Fork):
-        raise InvalidRequest(
-            f'A run of the kind "{request.parent.get("kind")}" cannot be forked.', "Fork a picture made from a prompt."
-        )
-    return parent
+    return parent if isinstance(parent, Fork) else root_of(parent)
 
 
-def _begin_of(request: Fork, parent: TextToImage | Fork) -> int:
+def _begin_of(request: Fork, parent: Root | Fork) -> int:
     """Return the step from which the model runs: before a fork began to differ, it cannot be forked unchanged."""
     if not isinstance(parent, Fork):
         return request.step
@@ -130,18 +137,19 @@ def _begin_of(request: Fork, parent: TextToImage | Fork) -> int:
     return max(request.step, parent.step) if is_unchanged else request.step
 
 
-def _root_of(request: TextToImage | Fork) -> TextToImage | Fork:
+def _noise_of(request: Root | Fork) -> Root | Fork:
     """Return the run whose noise all its forks began with; a fork at step 0 begins with its own."""
-    for _ in range(_DEEPEST):
-        if isinstance(request, TextToImage) or request.step == 0:
-            return request
+    while isinstance(request, Fork) and request.step:
         request = _parent_of(request)
-    raise InvalidRequest(f"This is a fork of more than {_DEEPEST} forks.", "Fork one of the earlier runs.")
+    return request
 
 
-def _check_fits(request: Fork, parent: TextToImage | Fork) -> None:
+def _check_fits(request: Fork, parent: Root | Fork, root: Root) -> None:
     """Raise InvalidRequest where a setting differs that decides what the kept steps mean."""
-    for name in ("steps", "scheduler", "width", "height", "variation_seed", "variation_strength"):
+    sizes = ("width", "height") if isinstance(root, TextToImage) else ()
+    if request.mask is not None and not sizes:
+        raise InvalidRequest("Only a fork of a picture from a prompt takes a mask.", "Leave it out.", field="mask")
+    for name in ("steps", "scheduler", *sizes, "variation_seed", "variation_strength"):
         ours, theirs = getattr(request, name), getattr(parent, name)
         if ours != theirs and (name != "variation_seed" or request.variation_strength):
             raise InvalidRequest(
@@ -153,15 +161,16 @@ def _check_fits(request: Fork, parent: TextToImage | Fork) -> None:
         raise InvalidRequest("One picture is forked at a time.", "Set Pictures to 1.", field="batch")
 
 
-def _check_model(engine: Engine, loaded: Loaded, parent: TextToImage | Fork) -> None:
+def _check_model(engine: Engine, loaded: Loaded, parent: Root | Fork, root: Root) -> None:
     """Raise InvalidRequest when another model is asked to go on with latents it does not understand."""
     before, now = engine.scan().find(parent.model), loaded.card
     if before.id == now.id:
         return
-    shape, scale = loaded.model.latent_shape(parent.width, parent.height), now.schedule.prediction_type
-    known = engine.store.peek(before)
-    fits = known is not None and known.model.latent_shape(parent.width, parent.height) == shape
-    if fits and before.schedule.prediction_type == scale:
+    known, side = engine.store.peek(before), (512, 512)
+    fits = known is not None and known.model.latent_shape(*side) == loaded.model.latent_shape(*side)
+    if not isinstance(root, TextToImage):  # these work at the model's own size
+        fits = fits and (before.width, before.height, before.grid) == (now.width, now.height, now.grid)
+    if fits and before.schedule.prediction_type == now.schedule.prediction_type:
         return
     raise InvalidRequest(
         f"{now.name} cannot go on with a run of {before.name}: their latents differ.",
@@ -180,9 +189,7 @@ def _hold(engine: Engine, request: Fork, taken: Trajectory) -> Hold | None:
     return Hold(taken.latents, torch.from_numpy(by_cell.max(axis=(1, 3)) > 0)[None, None].float())
 
 
-def _frame(engine: Engine, request: Fork, loaded: Loaded, taken: Trajectory) -> Iterator[Event]:
-    if not request.step >= 1:
-        raise InvalidRequest("The first frame is that of step 1, not 0.", field="step")
+def _frame(request: Fork, loaded: Loaded, taken: Trajectory) -> Iterator[Event]:
     yield Decoding()
     images = _decode(loaded, taken.clean[request.step - 1])
     yield Finished(tuple(images), (request.seed,), 0.0, facts={**facts_of(loaded), "frame": request.step})
@@ -192,20 +199,27 @@ def _decode(loaded: Loaded, clean: np.ndarray) -> list[Image.Image]:
     return list(to_pictures(loaded.model.decode(torch.from_numpy(clean).to(loaded.model.device))))
 
 
-def _trajectory(engine: Engine, request: Request, should_stop: ShouldStop) -> Generator[Event, None, Trajectory | None]:
+def _trajectory(
+    engine: Engine, request: Request, context: Context, should_stop: ShouldStop
+) -> Generator[Event, None, Trajectory | None]:
     """Return the trajectory of `request`, run again if it is not kept any more; None when that was stopped."""
-    run: Any = {TextToImage: text_to_image, Fork: run_fork}.get(type(request))
-    if run is None:
-        raise InvalidRequest(f'A run of the kind "{getattr(request, "kind", "?")}" has no film.')
+    root = root_of(request)
     loaded = yield from engine.load(getattr(request, "model", ""), getattr(request, "vae", ""))
-    for again in (False, True):
-        if again:
-            for event in run(engine, request, should_stop):
-                if isinstance(event, Cancelled):
-                    return None
-                if not isinstance(event, Finished):
-                    yield event
-        kept = engine.trajectory(request, loaded)
-        if kept is not None:
-            return kept
-    raise InvalidRequest("The steps of this run do not fit into memory.", "Fork a smaller picture.")
+    if loaded.card.family == "pipeline":
+        raise InvalidRequest(f"{loaded.card.name} keeps no steps.", "Fork a picture of an SD model or of ours.")
+    kept = engine.trajectory(request, loaded)
+    if kept is not None:
+        return kept
+    if isinstance(request, Fork):
+        again = run_fork(engine, request, should_stop, context)
+    else:
+        again = run_root(engine, root, context, should_stop)
+    for event in again:
+        if isinstance(event, Cancelled):
+            return None
+        if not isinstance(event, Finished):
+            yield event
+    kept = engine.trajectory(request, loaded)
+    if kept is None:
+        raise InvalidRequest("The steps of this run do not fit into memory.", "Fork a smaller picture.")
+    return kept

@@ -159,16 +159,28 @@ def parents_of(request: Request | None, named: Iterable[str | Parent] = ()) -> t
     """Return what `request` refers to by its fields, and `named` (ids or hashes) beside, each once, in order."""
     found: dict[str, Parent] = {}
     for name in _PICTURE_ROLES:
-        value = getattr(request, name, None)
-        refs = (value,) if isinstance(value, str) else tuple(value or ())
-        for ref in refs:
-            found.setdefault(ref, Parent("reference" if name == "references" else name, ref))
-    if isinstance(job := getattr(request, "parent", None), str):
-        found.setdefault(job, Parent("job", job))
+        for ref in _refs(getattr(request, name, None)):
+            found.setdefault(ref, Parent(_role(name), ref))
+    run = getattr(request, "parent", None)
+    if isinstance(run, str):
+        found.setdefault(run, Parent("job", run))
+    while isinstance(run, Mapping):  # the run that was forked, and the one before: their pictures are needed again
+        for name in _PICTURE_ROLES:
+            for ref in _refs(run.get(name)):
+                found.setdefault(ref, Parent(_role(name), ref))
+        run = run.get("parent")
     for one in named:
         parent = Parent("picture", one) if isinstance(one, str) else one
         found.setdefault(parent.ref, parent)
     return tuple(found.values())
+
+
+def _refs(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value or ())
+
+
+def _role(name: str) -> str:
+    return "reference" if name == "references" else name
 
 
 def shareable(value: Any, *, depth: int = 0) -> Any:

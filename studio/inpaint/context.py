@@ -12,6 +12,7 @@ from PIL import Image
 if TYPE_CHECKING:
     from studio.codebook.vqgan import Vqgan
     from studio.engine.engine import Engine
+    from studio.engine.replay import TakeUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Context:
         vqgan: Model id -> its VQGAN, or the default one where the model has none; raises ModelError.
         cache_dir: Where things live that can be made again.
         model_folders: Where adapters are looked for.
+        take_up: The denoising run to go on with, instead of beginning anew (a fork).
     """
 
     engine: Engine
@@ -31,6 +33,7 @@ class Context:
     vqgan: Callable[[str], Vqgan]
     cache_dir: Path = field(default_factory=lambda: Path("cache"))
     model_folders: Iterable[Path] = ()
+    take_up: TakeUp | None = None
 
     @classmethod
     def of(cls, engine: Engine, vqgan: Callable[[str], Vqgan]) -> Context:

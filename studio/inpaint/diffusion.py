@@ -40,9 +40,10 @@ def run(
         mask=mask,
         soft=request.soft,
         should_stop=should_stop,
+        take_up=context.take_up,
     )
     result = yield from shown_in_place(canvas, loop, count=request.batch)
     if result is None:
         return None
     pictures = tuple(np.asarray(picture.convert("RGB")) for picture in result.images)
-    return Painted(pictures, result.seeds, result.facts, result.notes)
+    return Painted(pictures, result.seeds, result.facts, result.notes, result.films)

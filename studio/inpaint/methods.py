@@ -23,12 +23,13 @@ ShouldStop: TypeAlias = Callable[[], bool]
 
 @dataclass(frozen=True, slots=True)
 class Painted:
-    """What a method made of the part to work on: pictures (h, w, 3) uint8 of any size, one per seed."""
+    """What a method made of the part to work on: pictures (h, w, 3) uint8 of any size, one per seed; their films."""
 
     pictures: tuple[np.ndarray[Any, Any], ...]
     seeds: tuple[int, ...]
     facts: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    films: tuple[Any, ...] = ()
 
 
 Run: TypeAlias = "Callable[[Canvas, Inpaint, Context, ShouldStop], Generator[Event, None, Painted | None]]"

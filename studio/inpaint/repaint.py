@@ -20,6 +20,7 @@ from PIL import Image
 from studio.engine.denoise import Blend, LoopOptions, Start
 from studio.engine.engine import Engine, Result
 from studio.engine.images import to_tensor
+from studio.engine.replay import TakeUp
 from studio.engine.store import Loaded
 from studio.errors import ModelError
 from studio.events import Event
@@ -39,6 +40,7 @@ def repaint(
     mask: Array | None = None,
     soft: bool = False,
     should_stop: Callable[[], bool],
+    take_up: TakeUp | None = None,
 ) -> Generator[Event, None, Result | None]:
     """Yield the loop's events; return the repainted pictures, or None when stopped (Cancelled was yielded).
 
@@ -50,6 +52,7 @@ def repaint(
         mask: (h, w) in [0, 1], 0 keeps; None repaints everything.
         soft: Take values between as strengths per pixel.
         should_stop: Asked before every step.
+        take_up: The run to go on with, instead of beginning anew.
 
     Raises:
         ModelError: An inpainting model without a mask, or a U-Net with channels of another purpose.
@@ -58,7 +61,7 @@ def repaint(
     options = loop_options(loaded, picture, strength=strength, mask=mask, soft=soft)
     return (
         yield from engine.sample(
-            loaded, request, picture.width, picture.height, should_stop=should_stop, options=options
+            loaded, request, picture.width, picture.height, should_stop=should_stop, options=options, take_up=take_up
         )
     )
 

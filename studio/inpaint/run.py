@@ -20,7 +20,8 @@ def run_inpaint(request: Inpaint, context: Context, should_stop: Callable[[], bo
     """Yield the events of an inpainting or outpainting run.
 
     `Finished.notes` end with the count of changed pixels outside the mask. `Finished.extras` holds "final_mask"
-    (h, w) uint8, "box" (left, top, right, bottom: the part worked on), "outside" and "changed" (pixel counts).
+    (h, w) uint8, "box" (left, top, right, bottom: the part worked on), "outside" and "changed" (pixel counts), and
+    "films" of that part (`studio.engine.film`), where the method denoises.
 
     Raises:
         InvalidRequest: An empty mask, a method or model that does not exist, a canvas that is too large.
@@ -64,5 +65,6 @@ def _finished(
             "box": (box.left, box.top, box.right, box.bottom),
             "outside": total.outside,
             "changed": total.changed,
+            "films": painted.films,
         },
     )

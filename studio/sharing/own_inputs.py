@@ -6,7 +6,7 @@ A hash stands in every recipe that used the picture, so somebody who was given a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from PIL import Image
 
@@ -70,6 +70,11 @@ class OwnInputs:
 
 
 def picture_refs(request: Request) -> list[str]:
-    """Return the content hashes of the pictures that a request names."""
-    values = (getattr(request, name, None) for name in ("source", "mask", "content", "references", "control"))
-    return [ref for value in values if value for ref in ((value,) if isinstance(value, str) else value)]
+    """Return the content hashes of the pictures that a request names, and the runs that it forks."""
+    found: list[str] = []
+    told: Any = request.model_dump()
+    while isinstance(told, dict):
+        values = (told.get(name) for name in ("source", "mask", "content", "references", "control"))
+        found += [ref for value in values if value for ref in ((value,) if isinstance(value, str) else value)]
+        told = told.get("parent")
+    return found

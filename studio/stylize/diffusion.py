@@ -49,8 +49,9 @@ def paint(task: Task, context: Context, loaded: Loaded, should_stop: ShouldStop)
         mask=mask,
         soft=True,
         should_stop=should_stop,
+        take_up=context.take_up,
     )
-    return None if result is None else Outcome(result.images, result.facts, result.notes)
+    return None if result is None else Outcome(result.images, result.facts, result.notes, result.films)
 
 
 def freedom(picture: Array, *, structure: float, cell: int) -> Array:

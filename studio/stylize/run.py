@@ -57,9 +57,8 @@ def run_stylize(request: Stylize, context: Context, should_stop: ShouldStop) -> 
         if outcome is not None:
             seeds = _seeds(request)[: len(outcome.pictures)]
             seconds = time.perf_counter() - began
-            yield Finished(
-                outcome.pictures, seeds, seconds, _facts(request, outcome), _notes(request, methods, outcome)
-            )
+            facts, notes = _facts(request, outcome), _notes(request, methods, outcome)
+            yield Finished(outcome.pictures, seeds, seconds, facts, notes, extras={"films": outcome.films})
 
 
 def usable_methods(request: Stylize) -> list[Method]:
@@ -126,9 +125,11 @@ def _chain(
     current: tuple[Image.Image, ...] = (pictures.content,)
     facts: dict[str, Any] = {}
     notes: list[str] = []
+    films: list[Any] = []
     began = time.perf_counter()
     for place, method in enumerate(methods):
         made: list[Image.Image] = []
+        filmed: list[Any] = []
         for index, content in enumerate(current):
             task = _task(request, method, pictures, content, seeds if len(current) == 1 else seeds[index : index + 1])
             part = place * len(current) + index, len(methods) * len(current)
@@ -136,16 +137,17 @@ def _chain(
             if outcome is None:
                 return None
             made += outcome.pictures
+            filmed += outcome.films
             facts.update(outcome.facts)
             notes += [note for note in outcome.notes if note not in notes]
-        current = tuple(made)
+        current, films = tuple(made), filmed or films
     source = np.asarray(pictures.source)
     structure = 0.0 if methods[-1].keeps_structure else request.structure
     keeps = request.keep_colours
     finished = tuple(
         Image.fromarray(finish(np.asarray(p), source, structure=structure, keeps_colours=keeps)) for p in current
     )
-    return Outcome(finished, facts, tuple(notes))
+    return Outcome(finished, facts, tuple(notes), tuple(films) if len(films) == len(finished) else ())
 
 
 def _staged(

@@ -40,11 +40,12 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A method's pictures (RGB, any size), what makes them repeatable, and sentences for the artist."""
+    """A method's pictures (RGB, any size), what makes them repeatable, sentences for the artist, and its films."""
 
     pictures: tuple[Image.Image, ...]
     facts: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    films: tuple[Any, ...] = ()
 
 
 Stage: TypeAlias = Generator[Event, None, Outcome | None]

@@ -14,8 +14,10 @@ from studio.engine.engine import Engine
 from studio.engine.trajectories import film_name
 from studio.errors import InvalidRequest
 from studio.events import Cancelled, Event, Finished, Step
+from studio.gallery.recipe import parents_of
 from studio.pictures import PictureStore
-from studio.requests import Fork, KeepFilm, Request, TextToImage, Timelapse
+from studio.requests import Fork, Inpaint, KeepFilm, Request, Stylize, Timelapse
+from studio.sharing.own_inputs import picture_refs
 from tests.engine.run import small
 
 SCHEDULERS = ["ddim", "euler", "euler_a", "dpmpp_2m", "dpmpp_sde", "unipc"]
@@ -34,9 +36,13 @@ def finish(engine: Engine, request: Request) -> Finished:
     return ending
 
 
-def fork(parent: TextToImage | Fork, step: int, **changes: Any) -> Fork:
+def fork(parent: Request, step: int, **changes: Any) -> Fork:
     own = {name: value for name, value in parent.model_dump().items() if name not in ("kind", "parent", "step")}
-    own = {name: value for name, value in own.items() if name in Fork.model_fields and name not in ("mask", "frame")}
+    own = {
+        name: value
+        for name, value in own.items()
+        if name in Fork.model_fields and name not in ("mask", "frame", "source")
+    }
     return Fork.model_validate({**own, "parent": parent.model_dump(mode="json"), "step": step, **changes})
 
 
@@ -174,3 +180,69 @@ def test_only_runs_from_a_prompt_can_be_forked(engine: Engine) -> None:
     asked = fork(parent, 1).model_copy(update={"parent": {"kind": "reconstruct", "source": "0" * 64}})
     with pytest.raises(InvalidRequest, match='"reconstruct" cannot be forked'):
         events_of(engine, asked)
+
+
+@pytest.fixture(scope="module")
+def painted(pictures: PictureStore) -> dict[str, Request]:
+    """An inpainting of a part of a picture, and a style transfer by words; both begin from a picture."""
+    noise = np.random.default_rng(0).integers(0, 255, (96, 128, 3), dtype=np.uint8)
+    mask = Image.new("L", (128, 96), 0)
+    mask.paste(255, (20, 30, 60, 70))
+    source, marked = pictures.put(Image.fromarray(noise)), pictures.put(mask)
+    shared: dict[str, Any] = {"model": "sd1", "steps": 6, "seed": 3, "size": 64, "scheduler": "dpmpp_sde"}
+    return {
+        "inpaint": Inpaint(prompt="", source=source, mask=marked, strength=0.8, soft=True, **shared),
+        "stylize": Stylize(
+            prompt="ink", content=source, methods=("colour", "diffusion"), references=(marked,), **shared
+        ),
+    }
+
+
+@pytest.mark.parametrize("kind", ["inpaint", "stylize"])
+def test_forks_of_inpaintings_and_style_transfers_go_on_exactly(
+    engine: Engine, painted: dict[str, Any], kind: str
+) -> None:
+    parent = painted[kind]
+    whole = finish(engine, parent)
+    steps = whole.extras["films"][0].count
+    assert 3 < steps < 6, "it begins from a picture"
+    again = events_of(engine, fork(parent, steps - 1))
+    assert same(again[-1], whole)  # type: ignore[arg-type]
+    others = kind == "stylize"  # the chain's first method, which is no denoising, tells one step of its own
+    assert sum(isinstance(event, Step) for event in again) == 1 + others, "the kept steps are not run again"
+    first = fork(parent, 1, prompt="a blue boat", seed=9)
+    second = finish(engine, fork(first, 2))
+    assert same(second, finish(engine, first)) and not same(second, whole)
+    engine.trajectories.clear()
+    assert same(finish(engine, fork(first, 2)), second), "the same from nothing"
+
+
+@pytest.mark.parametrize("kind", ["inpaint", "stylize"])
+def test_frames_and_films_of_them_show_the_whole_picture(engine: Engine, painted: dict[str, Any], kind: str) -> None:
+    parent = painted[kind]
+    whole = finish(engine, parent)
+    steps = whole.extras["films"][0].count
+    last, first = (finish(engine, fork(parent, step, frame=True)) for step in (steps, 1))
+    assert same(last, whole) and not same(first, whole)
+    assert first.images[0].size == whole.images[0].size and first.facts["frame"] == 1
+    if kind == "inpaint":
+        assert first.facts["changed_outside_mask"] == 0
+    assert same(finish(engine, fork(parent, 2)), whole), "looking at frames leaves the run as it was"
+    film = finish(engine, Timelapse(parent=parent.model_dump(mode="json"), format="gif"))
+    assert film.extras["file"]
+
+
+def test_what_was_not_made_in_steps_says_so(engine: Engine, painted: dict[str, Any], pictures: PictureStore) -> None:
+    parent = painted["inpaint"]
+    with pytest.raises(InvalidRequest, match="takes a mask"):
+        events_of(engine, fork(parent, 1, mask=parent.mask))
+    for changed in (parent.with_changes(method="telea"), painted["stylize"].with_changes(methods=("colour",))):
+        with pytest.raises(InvalidRequest, match="not made in steps that are kept"):
+            events_of(engine, fork(changed, 1))
+
+
+def test_the_pictures_of_a_forked_run_are_among_what_it_was_made_of(painted: dict[str, Any]) -> None:
+    parent = painted["inpaint"]
+    found = {one.role: one.ref for one in parents_of(fork(fork(parent, 1), 2))}
+    assert (found["source"], found["mask"]) == (parent.source, parent.mask)
+    assert picture_refs(fork(parent, 1)) == [parent.source, parent.mask]

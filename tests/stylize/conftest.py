@@ -45,7 +45,7 @@ def store(tmp_path: Path) -> PictureStore:
 class NoModels:
     """An engine in a studio without a diffusion model."""
 
-    def load(self, model_id: str) -> Generator[Loading, None, None]:
+    def load(self, model_id: str, vae: str = "") -> Generator[Loading, None, None]:
         yield Loading("a model")
         raise ModelError("There is no model here.")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page
 from real_studio import real_studio
 
@@ -30,6 +31,32 @@ def film(tmp_path: Path, chromium: Browser) -> Iterator[tuple[Page, Gallery]]:
         page.keyboard.press("Control+Enter")
         page.wait_for_selector("#create-film .film:not([hidden])")
         yield page, gallery
+        page.context.close()
+
+
+def test_a_style_transfer_has_a_film_and_forks_too(tmp_path: Path, chromium: Browser) -> None:
+    with real_studio(tmp_path, pause_seconds=0) as (address, _, gallery):
+        page = chromium.new_page()
+        page.set_default_timeout(120_000)
+        page.goto(f"{address}")
+        page.wait_for_selector(f"{STAGE}[data-state]")
+        page.click("#tab-style-button")
+        Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / "noise.png")
+        page.set_input_files("#style-content .well-file", tmp_path / "noise.png")
+        page.wait_for_selector("#style-content .well-tile")
+        page.fill("#style-prompt textarea", "ink")
+        page.click("#style-generate")
+        page.wait_for_selector("#style-film .film:not([hidden])")
+        page.locator("#style-film .film-range").evaluate(
+            "(range) => { range.value = 2; range.dispatchEvent(new Event('input')); }"
+        )
+        page.click("#style-film-fork")
+        page.wait_for_selector("#style-fork-prompt textarea")
+        before = page.get_attribute("#style-stage .stage", "data-job")
+        page.click("#style-fork-go")
+        page.wait_for_selector(f'#style-stage .stage[data-state="finished"]:not([data-job="{before}"])')
+        np.testing.assert_array_equal(pixels(gallery, 0), pixels(gallery, 1))
+        assert gallery.page().entries[0].recipe.single.model_dump()["parent"]["kind"] == "stylize"
         page.context.close()
 
 

@@ -43,7 +43,7 @@ class Opened:
 
 
 class _NoEngine:
-    def load(self, model_id: str) -> None:
+    def load(self, model_id: str, vae: str = "") -> None:
         raise ModelError("There is no model yet.", "Put one into the checkpoints folder.")
 
 

@@ -31,11 +31,13 @@ class FilmPanel:
         page: The page under construction.
         tab: The tab's id; ids in the page begin with it.
         models: Titles and ids of the models a fork may go on with.
+        takes_masks: Whether a fork may change a painted part alone.
     """
 
     page: Page
     tab: str
     models: list[tuple[str, str]]
+    takes_masks: bool = True
     film: gr.HTML = field(init=False)
     form: Form = field(init=False)
     mask: gr.HTML = field(init=False)
@@ -68,7 +70,8 @@ class FilmPanel:
         self._wire_quiet(keep, self._keep, "film_kept")
         for button, (_, kind) in zip(kinds, _FORMATS, strict=True):
             self._wire_quiet(button, self._timelapse(kind), "film_made")
-        begin.click(self._open, [self.film], [drawer, *self.form.outputs, self.mask, self.notice], **QUICK)
+        shown = [drawer, *self.form.outputs, self.notice, *([self.mask] if self.takes_masks else [])]
+        begin.click(self._open, [self.film], shown, **QUICK)
 
     @property
     def inputs(self) -> dict[str, Component]:
@@ -76,7 +79,7 @@ class FilmPanel:
         if self.page.studio.for_guests:
             return {}
         controls = {f"fork_{name}": control for name, control in self.form.controls.items()}
-        return {"fork_mask": self.mask, "film": self.film, **controls}
+        return {**({"fork_mask": self.mask} if self.takes_masks else {}), "film": self.film, **controls}
 
     @property
     def others(self) -> list[tuple[Any, Callable[[dict[str, Any], gr.Request], Request]]]:
@@ -85,8 +88,8 @@ class FilmPanel:
 
     @property
     def js(self) -> str | None:
-        """What runs in the browser before a fork is read: the mask's last strokes come in."""
-        if self.page.studio.for_guests:
+        """What runs in the browser before a fork is read: the last strokes on the mask, the first input, come in."""
+        if self.page.studio.for_guests or not self.takes_masks:
             return None
         canvas = f"window.studioCanvases?.get('{self.tab}-fork')"  # mounted once the drawer was open
         return f"async (mask, ...rest) => [{canvas} ? await {canvas}.flush() : mask, ...rest]"
@@ -95,8 +98,8 @@ class FilmPanel:
         """Return the fork that the drawer describes; raises StudioError in plain words."""
         film, recipe = self._named(values["film"], request)
         changes = {name: values[f"fork_{name}"] for name in self.form.controls}
-        state = read_canvas(values["fork_mask"])
-        mask = state.mask if state.coverage else None
+        state = read_canvas(values["fork_mask"]) if self.takes_masks else None
+        mask = state.mask if state and state.coverage else None
         return self._fork(film, recipe, request, mask=mask, **changes)
 
     def _drawer(self) -> gr.Group:
@@ -109,9 +112,10 @@ class FilmPanel:
                 self.form.slider("guidance_scale", elem_id=f"{self.tab}-fork-guidance")
                 self.form.textbox("seed", max_lines=1, elem_id=f"{self.tab}-fork-seed", info=None)
             self.form.dropdown("model", self.models, info=None, visible=len(self.models) > 1)
-            with gr.Accordion(text("film_part"), open=False):
-                gr.Markdown(text("film_part_hint"), elem_classes=["film-hint"])
-                self.mask = mask_canvas(f"{self.tab}-fork", height="320px")
+            if self.takes_masks:
+                with gr.Accordion(text("film_part"), open=False):
+                    gr.Markdown(text("film_part_hint"), elem_classes=["film-hint"])
+                    self.mask = mask_canvas(f"{self.tab}-fork", height="320px")
             with gr.Row():
                 self.fork = gr.Button(text("film_fork_go"), variant="primary", elem_id=f"{self.tab}-fork-go")
                 close = gr.Button(text("film_fork_close"))
@@ -125,10 +129,11 @@ class FilmPanel:
             seen = self.page.sees(request)
             source = self.page.studio.pictures.put(self.page.studio.gallery.open(named["record"], owner=seen))
         except StudioError as error:
-            return [gr.skip()] * (2 + len(self.form.outputs)) + [components.notice_value(error)]
+            kept = [gr.skip()] * (1 + len(self.form.outputs))
+            return [*kept, components.notice_value(error), *([gr.skip()] if self.takes_masks else [])]
         whole = {**recipe, "kind": "fork", "parent": recipe, "step": named["step"]}
         filled = self.form.fill({k: v for k, v in whole.items() if k in Fork.model_fields})
-        return [gr.Group(visible=True), *filled, show(source), None]
+        return [gr.Group(visible=True), *filled, None, *([show(source)] if self.takes_masks else [])]
 
     def _wire_quiet(self, button: gr.Button, ask: Callable[[Any, gr.Request], Request], said: str) -> None:
         """Wire a button whose job runs beside what the stage shows; `said` is the key of what is said at its end."""

@@ -13,6 +13,7 @@ from studio.ui import components
 from studio.ui.addon_choice import addon_choice
 from studio.ui.canvas.canvas import flush_js, mask_canvas, show
 from studio.ui.desk import Desk, run
+from studio.ui.film_page.panel import FilmPanel
 from studio.ui.inpaint_form import EDGE, SIDES, Asked, InpaintForm, choices, edge_of, standard_of
 from studio.ui.presets import NO_MODEL, quality_choices, quality_of, scheduler_choices, wire_quality
 from studio.ui.sends import picture_id
@@ -41,6 +42,8 @@ def build(page: Page) -> None:
             _advanced(page, form, card, first)
         with gr.Column(elem_classes=["desk-stage"], min_width=0):
             canvas = _work(page, form, desk, sides)
+            film = FilmPanel(page, TAB.id, form.model_choices("diffusion"), takes_masks=False)
+            film.lay_out()
     form.asked = Asked(canvas, sides)
     wire_quality(form, quality, {card.id: card for card in [*form.cards, NO_MODEL]})
     _wire_method(form, desk, quality)
@@ -50,7 +53,8 @@ def build(page: Page) -> None:
         desk,
         kinds=["inpaint"],
         read=lambda values, _request: form.read(values),
-        inputs=form.inputs,
+        inputs={**form.inputs, **film.inputs},
+        others=film.others,
         form=form,
         js=f"async (...values) => tessera.askFill(...(await ({flush_js(TAB.id)})(...values)))",
     )
@@ -95,7 +99,7 @@ def _settings(form: InpaintForm, card: ModelCard) -> gr.Radio:
 
 
 def _sides() -> tuple[gr.Number, ...]:
-    with gr.Accordion(text("inpaint_extend"), open=False, elem_id="inpaint-extend", elem_classes=["inpaint-fold"]):
+    with gr.Accordion(text("inpaint_extend"), open=False, elem_id="inpaint-extend", elem_classes=["fold"]):
         with gr.Row(elem_classes=["inpaint-sides"]):
             sides = tuple(
                 gr.Number(
@@ -121,7 +125,7 @@ def _sides() -> tuple[gr.Number, ...]:
 
 
 def _mask(form: InpaintForm, first: Method) -> None:
-    with gr.Accordion(text("inpaint_mask"), open=False, elem_id="inpaint-mask", elem_classes=["inpaint-fold"]):
+    with gr.Accordion(text("inpaint_mask"), open=False, elem_id="inpaint-mask", elem_classes=["fold"]):
         for name, value in zip(EDGE, edge_of(first), strict=True):
             form.slider(name, value=value, elem_id=f"inpaint-{name}")
         with gr.Column(elem_classes=["for-model"], min_width=0):
@@ -131,7 +135,7 @@ def _mask(form: InpaintForm, first: Method) -> None:
 
 def _advanced(page: Page, form: InpaintForm, card: ModelCard, method: Method) -> None:
     standard = quality_of(card, "standard")
-    classes = ["inpaint-fold", "for-model"]
+    classes = ["fold", "for-model"]
     with gr.Accordion(text("advanced"), open=False, elem_id="inpaint-advanced", elem_classes=classes):
         form.textbox("negative_prompt", lines=1, max_lines=4, placeholder=text("negative_placeholder"))
         form.textbox("seed", max_lines=1, placeholder=text("seed_placeholder"), elem_id="inpaint-seed")

@@ -62,7 +62,7 @@ def build(page: Page) -> None:
     run(
         page,
         desk,
-        kinds=["text_to_image", "fork"],
+        kinds=["text_to_image"],
         read=read,
         inputs={**film.inputs, **form.inputs},
         others=film.others,
