@@ -24,10 +24,10 @@ from studio.training.alignment import Alignment
 from studio.training.config import DiffusionConfig
 from studio.training.grids import picture_grid
 from studio.training.group_norm import accelerate_norms, can_compile
-from studio.training.latents import EncodedScenes, encode_codes
-from studio.training.runlog import Means
+from studio.training.latents import EncodedScenes
+from studio.training.on_codes import OnCodes
 from studio.training.stream import Batch
-from studio.training.task import Trained, own_share, step_generator
+from studio.training.task import Trained, own_share
 from studio.training.text import TextEncoder
 
 GRID_PROMPTS = (
@@ -80,8 +80,10 @@ def make_unet(config: DiffusionConfig, *, channels: int, width: int, side: int =
     )
 
 
-class DiffusionTask:
+class DiffusionTask(OnCodes):
     """See the module."""
+
+    config: DiffusionConfig
 
     def __init__(
         self,
@@ -91,13 +93,9 @@ class DiffusionTask:
         text: TextEncoder,
         scenes: EncodedScenes | None = None,
     ) -> None:
-        self.config, self.accelerator, self.device = config, accelerator, accelerator.device
-        self.vqvae = vqvae.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
-        self.text, self.scenes = text, scenes
-        self.text.model.to(self.device)
-        torch.manual_seed(config.seed)  # diffusers draws its initial weights from the global generator
-        side = config.phases[-1].size // 2 ** (len(vqvae.config.block_out_channels) - 1)
-        self.unet = make_unet(config, channels=vqvae.config.latent_channels, width=text.width, side=side)
+        self.config = config
+        super().__init__(config, accelerator, vqvae, text, scenes)
+        self.unet = make_unet(config, channels=vqvae.config.latent_channels, width=text.width, side=self.side)
         self.unet.to(self.device, memory_format=torch.channels_last)
         if config.fast_norms and self.device.type == "cpu" and can_compile():
             accelerate_norms(self.unet)
@@ -109,24 +107,15 @@ class DiffusionTask:
         self.alignment = Alignment(self.unet).to(self.device) if config.align_weight > 0 else None
         learns = [*self.unet.parameters(), *(self.alignment.parameters() if self.alignment else ())]
         self.weights = Trained(learns, config, accelerator)
-        self.empty = self.text([""])  # (1, length, width)
 
     def latents_of(self, codes: Tensor) -> Tensor:
         """Return latents (b, d, h, w) in the model's scale of code indices (b, h, w)."""
         vectors = F.embedding(codes, self.vqvae.quantize.embedding.weight)  # (b, h, w, d)
         return vectors.permute(0, 3, 1, 2) * self.vqvae.config.scaling_factor
 
-    def step(self, batch: Batch, step: int) -> dict[str, Tensor | float]:
-        """Take one step on encoded scenes, or on pictures, which are encoded first."""
-        means, parts = Means(), batch.split(self.config.accumulate)
-        for number, part in enumerate(parts):
-            generator = step_generator(self.config, step, stream=16 + number)
-            means.add(self._backward(part, generator, share=len(part.captions) / len(batch.captions)))
-        return {**means.take(), "gradient": self.weights.update(step)}
-
     def _backward(self, batch: Batch, generator: torch.Generator, *, share: float) -> dict[str, Tensor | float]:
-        """Add the gradients of one micro-batch, weighted by ``share``; return its figures."""
-        latents, text = self._inputs(batch)
+        codes, text = self._inputs(batch)
+        latents = self.latents_of(codes)
         count = len(latents)
         noise = own_share(torch.randn, tuple(latents.shape), self.accelerator, generator).to(self.device)
         # one time per equal part of the schedule: the same expectation as independent draws, less variance
@@ -134,8 +123,7 @@ class DiffusionTask:
         everything = count * self.accelerator.num_processes
         place = torch.arange(everything)[self.accelerator.process_index :: self.accelerator.num_processes]
         times = ((place + within) / everything * len(self.alphas)).long().clamp_(0, len(self.alphas) - 1)
-        dropped = own_share(torch.rand, (count,), self.accelerator, generator) < self.config.caption_drop
-        text = torch.where(dropped.to(self.device)[:, None, None], self.empty, text)
+        text = self._without_some(text, generator)
         loss, by_time = self.loss(latents, noise, times.to(self.device), text)
         figures = {"loss": loss.detach()}
         if self.alignment is not None and self.scenes is not None:
@@ -145,14 +133,6 @@ class DiffusionTask:
         (loss * share).backward()
         thirds = {f"loss_{name}": by_time[part].mean() for name, part in _thirds(times) if part.any()}
         return {**figures, **thirds}
-
-    def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return latents (b, d, h, w) and text (b, length, width) of pictures, or of scenes encoded ahead."""
-        if self.scenes is not None:
-            return self.latents_of(batch.pictures.to(self.device)), self.scenes.context_of(batch.indices).to(
-                self.device
-            )
-        return self.latents_of(encode_codes(self.vqvae, batch.pictures.to(self.device))), self.text(batch.captions)
 
     def loss(self, latents: Tensor, noise: Tensor, times: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weighted loss, and the plain squared error of each sample (b,)."""

@@ -21,10 +21,10 @@ from torch import Tensor
 from studio.training.config import TokensConfig
 from studio.training.diffusion import GRID_PROMPTS
 from studio.training.grids import picture_grid
-from studio.training.latents import EncodedScenes, encode_codes
-from studio.training.runlog import Means
+from studio.training.latents import EncodedScenes
+from studio.training.on_codes import OnCodes
 from studio.training.stream import Batch
-from studio.training.task import Trained, own_share, step_generator
+from studio.training.task import Trained, own_share
 from studio.training.text import TextEncoder
 
 _MICRO = (256.0, 256.0, 0.0, 0.0, 6.0)  # size, crop, score: what aMUSEd's pipeline passes; constant in training
@@ -57,8 +57,10 @@ def make_prior(config: TokensConfig, *, codes: int, width: int, side: int = 16) 
     )
 
 
-class TokensTask:
+class TokensTask(OnCodes):
     """See the module."""
+
+    config: TokensConfig
 
     def __init__(
         self,
@@ -68,33 +70,18 @@ class TokensTask:
         text: TextEncoder,
         scenes: EncodedScenes | None = None,
     ) -> None:
-        self.config, self.accelerator, self.device = config, accelerator, accelerator.device
-        self.vqvae = vqvae.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
-        self.text, self.scenes = text, scenes
-        self.text.model.to(self.device)
+        self.config = config
+        super().__init__(config, accelerator, vqvae, text, scenes)
         self.codes = int(vqvae.config.num_vq_embeddings)
-        torch.manual_seed(config.seed)  # diffusers draws its initial weights from the global generator
-        side = config.phases[-1].size // 2 ** (len(vqvae.config.block_out_channels) - 1)
-        self.prior = make_prior(config, codes=self.codes, width=text.width, side=side).to(self.device)
+        self.prior = make_prior(config, codes=self.codes, width=text.width, side=self.side).to(self.device)
         self.weights = Trained(self.prior.parameters(), config, accelerator)
-        self.empty = self.text([""])  # (1, length, width)
-
-    def step(self, batch: Batch, step: int) -> dict[str, Tensor | float]:
-        """Take one step on code indices encoded ahead, or on pictures, which are encoded first."""
-        means, parts = Means(), batch.split(self.config.accumulate)
-        for number, part in enumerate(parts):
-            generator = step_generator(self.config, step, stream=16 + number)
-            means.add(self._backward(part, generator, share=len(part.captions) / len(batch.captions)))
-        return {**means.take(), "gradient": self.weights.update(step)}
 
     def _backward(self, batch: Batch, generator: torch.Generator, *, share: float) -> dict[str, Tensor | float]:
-        """Add the gradients of one micro-batch, weighted by ``share``; return its figures."""
         codes, text = self._inputs(batch)
         shares = own_share(torch.rand, (len(codes),), self.accelerator, generator)
         order = own_share(torch.rand, (len(codes), codes[0].numel()), self.accelerator, generator)
         hidden = mask_of(shares, order).view(codes.shape).to(self.device)
-        dropped = own_share(torch.rand, (len(codes),), self.accelerator, generator) < self.config.caption_drop
-        text = torch.where(dropped.to(self.device)[:, None, None], self.empty, text)
+        text = self._without_some(text, generator)
         logits = self.logits(codes.masked_fill(hidden, self.codes), text)
         loss = masked_loss(logits, codes, hidden, smoothing=self.config.label_smoothing)
         (loss * share).backward()
@@ -107,11 +94,6 @@ class TokensTask:
         micro = torch.tensor(_MICRO, device=self.device).expand(len(codes), -1)
         with self.accelerator.autocast():
             return self.prior(codes, text, text.mean(1), micro).float()
-
-    def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        if self.scenes is not None:
-            return batch.pictures.to(self.device), self.scenes.context_of(batch.indices).to(self.device)
-        return encode_codes(self.vqvae, batch.pictures.to(self.device)), self.text(batch.captions)
 
     def state(self) -> dict[str, Any]:
         """Return weights and optimiser."""
