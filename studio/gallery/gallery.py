@@ -36,7 +36,17 @@ from studio.gallery.files import (
 from studio.gallery.lock import WriterLock
 from studio.gallery.png import XMP_KEY, encode_png
 from studio.gallery.provenance import SOFTWARE, xmp
-from studio.gallery.recipe import TEXT_KEY, Parent, Recipe, key_of, owner_key, parents_of, settings_of, shareable
+from studio.gallery.recipe import (
+    TEXT_KEY,
+    Parent,
+    Recipe,
+    encodable,
+    key_of,
+    owner_key,
+    parents_of,
+    settings_of,
+    shareable,
+)
 from studio.gallery.space import RESERVE_BYTES, SPARE_BYTES, Reserve, admit, free_bytes
 from studio.interop.a1111 import a1111_parameters
 from studio.pictures import PictureStore, canonical
@@ -136,7 +146,7 @@ class Gallery(Catalogue):
                 settings=settings_of(request),
                 seed=seed,
                 facts=shareable(facts),
-                job=job_id,
+                job=encodable(job_id),
                 owner=owner_key(owner),
                 parents=parents_of(request, (*run, *parents)),
             )

@@ -24,6 +24,7 @@ MAX_DEPTH = 20
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # from version n to n + 1
 
 _PATH = re.compile(r"^(/|~|[A-Za-z]:[\\/]|\\\\|file:)")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _PICTURE_ROLES = ("source", "content", "mask", "references", "control")
 
 
@@ -186,7 +187,7 @@ def _role(name: str) -> str:
 def shareable(value: Any, *, depth: int = 0) -> Any:
     """Return `value` as JSON-able data without absolute paths; NaN and infinity become None."""
     if isinstance(value, str):
-        text = value.encode("utf-8", "replace").decode()
+        text = encodable(value)
         return re.split(r"[/\\]", text.rstrip("/\\"))[-1] if len(text) < 1000 and _PATH.match(text) else text
     if value is None or isinstance(value, bool | int):
         return value
@@ -201,9 +202,16 @@ def shareable(value: Any, *, depth: int = 0) -> Any:
     return shareable(str(value), depth=depth + 1)
 
 
+def encodable(text: str) -> str:
+    """Return `text` with a question mark for every lone surrogate, which no file and no database takes."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _load(text: str) -> dict[str, Any]:
     try:
         values = json.loads(text)
+        if _SURROGATE.search(text):  # half of an emoji, or hostile: half of nothing
+            values = json.loads(encodable(json.dumps(values, ensure_ascii=False)))
     except (ValueError, RecursionError) as error:
         raise InvalidRequest("Settings could not be read: they are not JSON.", "The picture itself is fine.") from error
     if not isinstance(values, dict) or _depth(values) > MAX_DEPTH:

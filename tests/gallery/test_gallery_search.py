@@ -273,6 +273,18 @@ def test_recipe_that_cannot_be_read_says_so(text: str) -> None:
         Recipe.from_json(text)
 
 
+def test_recipe_with_halves_of_characters_is_kept_and_listed(gallery: Gallery) -> None:
+    """Promise R9: JSON can name half a character, which no database takes."""
+    text = (
+        '{"version": 1, "job": "\\ud800", "owner": "\\uDFFF", "facts": {"model": "\\ud800", "\\ud800": 1}, '
+        '"settings": {"kind": "\\ud800", "prompt": "a\\udfff \\ud83c\\udf4e"}, "parents": [["source", "\\ud800"]]}'
+    )
+    entry = gallery.adopt(noise(1), Recipe.from_json(text))
+    assert (entry.job, entry.prompt) == ("?", "a? 🍎")
+    assert gallery.page(filters=Filters(text="🍎")).entries == (gallery.get(entry.id),)
+    assert [it for it in gallery.doctor().problems if it.kind != "missing thumbnail"] == []
+
+
 def test_recipe_of_wrong_types_or_depth_does_no_harm() -> None:
     recipe = Recipe.from_json(json.dumps({"version": 1, "settings": [1], "seed": -5, "parents": [["a"], 7], "id": 3}))
     assert (recipe.settings, recipe.seed, recipe.parents, recipe.id) == ({}, None, (), "")
