@@ -159,7 +159,11 @@ class Sharing:
         return ended
 
     def state(self) -> dict[str, Any]:
-        """Return what the owner's page shows of the share, as JSON-able values."""
+        """Return what the owner's page shows of the share, as JSON-able values; waits while the doors are made anew."""
+        with self._guard:
+            return self._state()
+
+    def _state(self) -> dict[str, Any]:
         shows = [{"id": it.id, "collection": it.collection, "path": it.path} for it in self.shows.all()]
         collections = [name for name, _ in self._studio.gallery.collections()]
         if not self.is_open:

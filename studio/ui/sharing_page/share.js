@@ -51,6 +51,7 @@
     const panel = make("dialog", "share-panel");
     panel.setAttribute("aria-label", say("share_title"));
     panel.addEventListener("click", (event) => event.target === panel && panel.close());
+    panel.addEventListener("close", () => panel.querySelector("[data-sure]")?.removeAttribute("data-sure"));
     document.body.append(panel);
     let state = { open: false, shows: [], collections: [] }, problem = "", timer = 0;
 
@@ -171,7 +172,10 @@
       const row = make("div", "share-foot");
       row.append(make("span", "share-quiet", left(state.seconds_left)));
       const end = button(say("share_end"), () => {
-        if (end.dataset.sure) return act(remove(""));
+        if (end.dataset.sure) {
+          delete end.dataset.sure; // or nothing would be drawn any more
+          return act(remove(""));
+        }
         end.dataset.sure = "yes";
         end.textContent = say("share_end_sure");
       }, "share-button share-end");
