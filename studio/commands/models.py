@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.errors import InvalidRequest, ModelError
-from studio.library.shelf import Shelf
+from studio.library.shelf import Shelf, parts_of
 from studio.library.sums import changed
 from studio.settings import Settings
 
@@ -95,15 +95,17 @@ def _add(args: argparse.Namespace, settings: Settings, out: Out) -> int:
 def _remove(args: argparse.Namespace, settings: Settings, out: Out) -> int:
     shelf = Shelf(settings)
     item = shelf.find(args.name, args.kind)
+    parts = {part.id for part in parts_of(item, shelf.items())} - {item.id}
+    named = " with ".join([f'"{item.id}"', *([", ".join(f'"{part}"' for part in sorted(parts))] if parts else [])])
     if not args.yes:
         if not sys.stdin.isatty():
-            raise InvalidRequest(f'"{item.id}" would be deleted ({item.path}).', "Repeat it with --yes.")
-        out(f'Delete "{item.id}" ({item.bytes / 1e6:.0f} MB, {item.path})? [y/N] ', end="")
+            raise InvalidRequest(f"{named} would be deleted ({item.path}).", "Repeat it with --yes.")
+        out(f"Delete {named} ({item.bytes / 1e6:.0f} MB, {item.path})? [y/N] ", end="")
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             out("Kept.")
             return 0
     shelf.remove(item)
-    out(f"{item.id} is deleted.")
+    out(f"{named} is deleted.")
     return 0
 
 

@@ -7,7 +7,7 @@ removed. Shipped models and the user's other folders are read and left as they a
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,7 @@ class Shelf:
         return self._at(target)
 
     def remove(self, item: Item) -> None:
-        """Delete an item of the studio's own folder; a link goes, what it points to stays.
+        """Delete an item of the studio's own folder, with its parts; a link goes, what it points to stays.
 
         Raises:
             ModelError: It lies elsewhere, or cannot be deleted.
@@ -156,9 +156,9 @@ class Shelf:
             raise ModelError(
                 f'"{item.id}" does not lie in the studio\'s own folder.', f'Delete it by hand: "{item.path}".'
             )
-        first = next((it for it in self.items() if it.kind == item.kind == "model" and it.path == item.path), item)
-        if first.id != item.id:
-            raise ModelError(f'"{item.id}" is a part of "{first.id}".', "Remove that one.")
+        whole = whole_of(item, self.items())
+        if whole is not None:
+            raise ModelError(f'"{item.id}" is a part of "{whole.id}".', "Remove that one.")
         top = self.own / item.path.relative_to(self.own).parts[0]
         keeps_top = item.path.parent == self.own or (not top.is_symlink() and _holds_more(top, item.path))
         target = item.path if keeps_top else top
@@ -191,6 +191,21 @@ class Shelf:
         said["licence"] = said.get("licence") or (source.licence if source else "")
         said = {"name": item_id, "base": "", "bytes": 0, **said}
         return Item(id=item_id, kind=kind, path=path, is_own=self.own in path.parents, source=source, **said)
+
+
+def whole_of(item: Item, items: Iterable[Item]) -> Item | None:
+    """Return the model whose folder `item` lies in: its prior, its VQGAN; None for what stands alone."""
+    for other in items:
+        if (other.id, other.kind) == (item.id, item.kind):
+            return None
+        if other.kind == "model" and (other.path == item.path or other.path in item.path.parents):
+            return other
+    return None
+
+
+def parts_of(item: Item, items: Sequence[Item]) -> list[Item]:
+    """Return the other items in the folder of `item`, which are deleted with it."""
+    return [other for other in items if whole_of(other, items) == item]
 
 
 def check_usable(path: Path) -> None:

@@ -13,9 +13,10 @@ from safetensors.torch import save_file
 from studio.cli import main
 from studio.engine.checksums import Checksums
 from studio.errors import InvalidRequest, ModelError, UnknownName
-from studio.library.shelf import Shelf, check_usable
+from studio.library.shelf import Shelf, check_usable, parts_of
 from studio.settings import ROOT, Settings
 from tests.engine import tiny
+from tests.engine.prior import save_prior
 from tests.library.conftest import lora
 
 
@@ -114,6 +115,24 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
     status = main(["models", *words])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
+
+
+def test_what_goes_with_a_model_is_said_and_a_part_alone_stays(
+    shelf: Shelf, capsys: pytest.CaptureFixture[str], own_data_dir: Path
+) -> None:
+    shelf = Shelf(Settings(data_dir=own_data_dir))
+    tiny.save_ldm(shelf.own / "moss")
+    save_prior(shelf.own / "moss")
+    items = shelf.items()
+    whole = shelf.find("moss", "model")
+    assert [(part.kind, part.id) for part in parts_of(whole, items)] == [("model", "moss-tokens"), ("vqgan", "moss")]
+    for kind, name in (("model", "moss-tokens"), ("vqgan", "moss")):
+        with pytest.raises(ModelError, match=f'"{name}" is a part of "moss"'):
+            shelf.remove(shelf.find(name, kind))
+    status, _, error = run(capsys, "remove", "moss")
+    assert status == 2 and '"moss" with "moss-tokens" would be deleted' in error
+    assert run(capsys, "remove", "moss", "--yes")[0] == 0
+    assert not [item for item in shelf.items() if item.is_own]
 
 
 def test_the_command_line_adds_lists_informs_and_removes(

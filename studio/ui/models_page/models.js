@@ -118,7 +118,8 @@ class Models {
   }
 
   remover(item) {
-    const sure = say("model_remove_sure", { size: size(item.bytes) });
+    const all = { size: size(item.bytes_with_parts), names: item.parts.join(", ") };
+    const sure = say(item.parts.length ? "model_remove_sure_with" : "model_remove_sure", all);
     const pressed = button({ words: "model_remove", kind: "mp-remove", onclick: async () => {
       if (!pressed.classList.contains("is-asking")) {
         pressed.classList.add("is-asking");

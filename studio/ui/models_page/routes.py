@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from studio.library.desk import ModelsDesk
 from studio.library.downloads import State
 from studio.library.hub import NameOneFile, Plan
-from studio.library.shelf import Item
+from studio.library.shelf import Item, parts_of, whole_of
 from studio.library.sums import changed
 from studio.ui.canvas.routes import StudioRoute
 
@@ -50,8 +51,9 @@ def models_routes(desk: ModelsDesk) -> APIRouter:
     @routes.get("")
     def shelf() -> Response:
         """Everything on the shelf, the downloads, and the room there is."""
+        items = desk.shelf.items()
         return JSONResponse({
-            "items": [item_value(item) for item in desk.shelf.items()],
+            "items": [{**item_value(item), **standing_value(item, items)} for item in items],
             "downloads": [download_value(state) for state in desk.downloads.states()],
             "folder": str(desk.folder),
             "free_bytes": desk.free_bytes(),
@@ -109,6 +111,17 @@ def item_value(item: Item) -> dict[str, Any]:
     """Return what the page shows of an item; `words` is what calls it up in a prompt."""
     words = {"lora": f"<lora:{item.id}:0.8>", "embedding": item.id}.get(item.kind, "")
     return {**item.as_dict(), "base_title": item.base_title, "is_own": item.is_own, "words": words}
+
+
+def standing_value(item: Item, items: Sequence[Item]) -> dict[str, Any]:
+    """Return what else goes with an item when it is deleted, how much that is, and whether it stands alone."""
+    parts = parts_of(item, items)
+    same = [part.bytes for part in parts if part.path == item.path]
+    return {
+        "parts": sorted({part.name for part in parts} - {item.name}),
+        "bytes_with_parts": item.bytes + sum(same),
+        "is_own": item.is_own and whole_of(item, items) is None,
+    }
 
 
 def plan_value(plan: Plan, free_bytes: int) -> dict[str, Any]:

@@ -64,5 +64,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "model_to_prompt": ("Add to the prompt", "加入提示词"),
     "model_remove": ("Remove", "删除"),
     "model_remove_sure": ("Delete {size} for good?", "永久删除 {size}？"),
+    "model_remove_sure_with": ("Delete {size} for good, with {names}?", "永久删除 {size}，连同 {names}？"),
     "model_removed": ("{name} is deleted.", "已删除 {name}。"),
 }
