@@ -17,6 +17,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "enhance_refine": ("Paint detail", "绘制细节"),
     "enhance_lanczos": ("Lanczos", "Lanczos"),
     "enhance_prompt_placeholder": ("what the picture shows", "图片内容（请用英文描述）"),
+    "enhance_detail": ("Detail a part …", "为局部添加细节…"),
     "walk_title": ("A film from one prompt or seed to another", "从一个提示词或种子到另一个的影片"),
     "walk_prompt_placeholder": ("A red apple, 3d style", "A red apple, 3d style（起点）"),
     "walk_to_placeholder": ("A green pear, 3d style", "A green pear, 3d style（终点）"),

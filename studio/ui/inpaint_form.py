@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,19 +36,29 @@ class InpaintForm(Form):
     """The form of Inpaint requests. `asked` is set once its controls are laid out.
 
     Args:
-        cards: The models there are.
+        listed: Lists the models there are at this moment.
     """
 
     asked: Asked
 
-    def __init__(self, cards: Sequence[ModelCard]) -> None:
+    def __init__(self, listed: Callable[[], Sequence[ModelCard]]) -> None:
         super().__init__(Inpaint)
-        self.cards = cards
+        self._listed = listed
+
+    @property
+    def cards(self) -> list[ModelCard]:
+        """The models there are."""
+        return list(self._listed())
 
     @property
     def methods(self) -> list[Method]:
         """The methods to offer: drawing tokens only where a model has a prior for it."""
         return [method for method in METHODS if method.name != "tokens" or self.models_for(method.name)]
+
+    @property
+    def method_choices(self) -> list[tuple[Any, str]]:
+        """(title, name) of the methods to offer."""
+        return [(text(f"fill_{method.name}"), method.name) for method in self.methods]
 
     def models_for(self, method: str) -> list[ModelCard]:
         """Return the models that suit a method, the best first: for masks made ones, priors for tokens."""

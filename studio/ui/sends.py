@@ -53,6 +53,8 @@ class Sends:
         self._offers: list[_Offer] = []
         self._recipes: dict[str, _Recipes] = {}
         self._reusers: list[tuple[gr.Button, gr.components.Component]] = []
+        self._ways: dict[str, tuple[str, _Target]] = {}
+        self._goers: list[_Offer] = []
         self._callers: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
 
     @property
@@ -92,6 +94,18 @@ class Sends:
         self._reusers.append((button, picture))
         return button
 
+    def open_way(
+        self, way: str, *, tab: str, take: Callable[[Any, gr.Request], Sequence[Any]], outputs: Sequence[Any]
+    ) -> None:
+        """Say what tab `tab` does with what `way_button` hands on: `take(value, request)`, as in `receive`."""
+        self._ways[way] = (tab, _Target(take, outputs))
+
+    def way_button(self, way: str, picture: gr.components.Component, title: Any, **look: Any) -> gr.Button:
+        """Lay out a button that hands the value of `picture` on, in a way that a tab opens with `open_way`."""
+        button = gr.Button(title, size="sm", min_width=80, **look)
+        self._goers.append(_Offer(button, picture, way))
+        return button
+
     def receive_recipes(
         self, kind: str, *, tab: str, fill: Callable[..., list[Any]], outputs: Sequence[Any], names: Sequence[str] = ()
     ) -> None:
@@ -125,6 +139,9 @@ class Sends:
                 raise RuntimeError(f"tab {offer.to!r} receives pictures but never called Sends.receive")
             outputs = [tabs, *target.outputs]
             offer.button.click(_taker(target, offer.to), inputs=[offer.picture], outputs=outputs, **_QUIET)
+        for goer in self._goers:
+            tab, target = self._ways[goer.to]
+            goer.button.click(_goes(target, tab), inputs=[goer.picture], outputs=[tabs, *target.outputs], **_QUIET)
         fields = [output for recipes in self._recipes.values() for output in recipes.outputs]
         for button, picture in self._reusers:
             button.click(self._reuser(recipe_of, tabs), inputs=[picture], outputs=[tabs, *fields], **_QUIET)
@@ -210,3 +227,15 @@ def _taker(target: _Target, tab: str) -> Callable[..., Any]:
         return (gr.Tabs(selected=tab), *(taken if isinstance(taken, (tuple, list)) else (taken,)))
 
     return send
+
+
+def _goes(target: _Target, tab: str) -> Callable[..., Any]:
+    def go(value: Any, request: gr.Request) -> tuple[Any, ...]:
+        assert target.take is not None
+        try:
+            return (gr.Tabs(selected=tab), *target.take(value, request))
+        except StudioError as error:
+            gr.Warning(html.escape(str(error)))
+            return (gr.skip(),) * (len(target.outputs) + 1)
+
+    return go

@@ -69,6 +69,11 @@ class StyleForm(Form):
         return [*super().outputs, *self.asked.controls]
 
     @property
+    def names(self) -> list[str]:
+        """The request's fields behind `outputs`."""
+        return [*self.controls, *_ASKS]
+
+    @property
     def inputs(self) -> dict[str, Component]:
         """All controls by the name `read` knows them under."""
         return {**self.controls, **dict(zip(_ASKS, self.asked.controls, strict=True))}

@@ -53,7 +53,7 @@ def submitted(**bounds: int) -> None:
 
 
 def painted(canvas: object) -> None:
-    InpaintForm([]).read({"canvas": canvas, **dict.fromkeys(("left", "top", "right", "bottom"))})
+    InpaintForm(lambda: []).read({"canvas": canvas, **dict.fromkeys(("left", "top", "right", "bottom"))})
 
 
 def encoded(format: str) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from real_studio import real_studio
 from served import example_picture
 
@@ -46,6 +46,10 @@ def test_a_picture_is_made_larger_and_without_one_the_page_says_what_is_missing(
     page.wait_for_selector(f'{STAGE}[data-state="finished"]')
     assert gallery.open(gallery.page().entries[0].id).size == (640, 480)
     page.wait_for_selector("#enhance-stage .compare")
+    page.click("#enhance-detail-result")
+    page.wait_for_selector("#inpaint-canvas canvas")
+    expect(page.locator("#inpaint-strength input[type=number]")).to_have_value("0.4")
+    expect(page.locator("#inpaint-canvas")).to_contain_text("640 × 480")
 
 
 def test_a_film_between_two_prompts_plays_in_the_page(enhance: tuple[Page, Gallery], tmp_path: Path) -> None:

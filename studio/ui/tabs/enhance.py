@@ -30,6 +30,7 @@ def build(page: Page) -> None:
     with gr.Row(elem_classes=["desk"]):
         with gr.Column(elem_classes=["desk-ask"], min_width=0):
             well = picture_well("enhance_source", examples=contents, elem_id="enhance-source")
+            page.sends.way_button("detail", well, text("enhance_detail"), elem_id="enhance-detail")
             _lay_larger(page, larger)
             desk.buttons(text("enhance_go"))
         with gr.Column(elem_classes=["desk-settings"], min_width=0):
@@ -37,6 +38,8 @@ def build(page: Page) -> None:
             film = _lay_walk(walk, cards[0])
         with gr.Column(elem_classes=["desk-stage"], min_width=0):
             desk.stage_and_actions(page, idle="enhance_idle_title")
+            with desk.actions:
+                page.sends.way_button("detail", desk.stage, text("enhance_detail"), elem_id="enhance-detail-result")
             components.piece(
                 "filmPlayer",
                 None,

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.errors import StudioError
+from studio.errors import InvalidRequest, StudioError
 from studio.inpaint.methods import METHODS, Method, find_method
 from studio.ui import components
 from studio.ui.addon_choice import addon_choice
@@ -15,22 +15,25 @@ from studio.ui.canvas.canvas import flush_js, mask_canvas, show
 from studio.ui.desk import Desk, run
 from studio.ui.film_page.panel import FilmPanel
 from studio.ui.inpaint_form import EDGE, SIDES, Asked, InpaintForm, choices, edge_of, standard_of
-from studio.ui.presets import NO_MODEL, quality_choices, quality_of, scheduler_choices, wire_quality
+from studio.ui.presets import NO_MODEL, Cards, quality_choices, quality_of, scheduler_choices, wire_quality
 from studio.ui.sends import picture_id
 from studio.ui.stream import IDLE
 from studio.ui.studio import ModelCard
 from studio.ui.tabs.tab import QUICK, Page, Tab
 from studio.ui.texts import text
 from studio.ui.well_routes import example_files
+from studio.ui.wells import read_well
 
 _MOST_STEPS, _MOST_CANDIDATES, _LARGEST_SIDE, _HOTTEST = 100, 8, 1024, 2
 _PREFILLS = ("original", "blur", "telea", "navier_stokes", "colour", "noise")
+DETAIL: dict[str, Any] = {"method": "diffusion", "area": "masked", "strength": 0.4, "prefill": "original"}
+"""What suits adding detail to a painted part: the part alone, at the model's own size, its shapes kept."""
 _VIEWS = '<div class="inpaint-views" role="group"></div>'
 
 
 def build(page: Page) -> None:
     """Lay out the tab and wire it."""
-    form, desk = InpaintForm(list(page.studio.models())), Desk(TAB.id)
+    form, desk = InpaintForm(page.studio.models), Desk(TAB.id)
     with gr.Row(elem_classes=["desk", "inpaint-desk"]):
         with gr.Column(elem_classes=["desk-ask"], min_width=0):
             first = _ask(form, desk)
@@ -45,8 +48,8 @@ def build(page: Page) -> None:
             film = FilmPanel(page, TAB.id, form.model_choices("diffusion"), takes_masks=False)
             film.lay_out()
     form.asked = Asked(canvas, sides)
-    wire_quality(form, quality, {card.id: card for card in [*form.cards, NO_MODEL]})
-    _wire_method(form, desk, quality)
+    wire_quality(form, quality, Cards(page.studio.models))
+    _wire_method(page, form, desk, quality)
     _wire_pictures(page, form)
     run(
         page,
@@ -65,7 +68,7 @@ def _ask(form: InpaintForm, desk: Desk) -> Method:
     first = next(method for method in form.methods if not method.needs_model or form.models_for(method.name))
     form.radio(
         "method",
-        [(text(f"fill_{method.name}"), method.name) for method in form.methods],
+        form.method_choices,
         value=first.name,
         info=text(f"fill_{first.name}_help"),
         elem_classes=["pills"],
@@ -216,7 +219,7 @@ def _wire_candidates(
     reuse.click(seed_of, [desk.stage], [form.controls["seed"], desk.notice], **QUICK)
 
 
-def _wire_method(form: InpaintForm, desk: Desk, quality: gr.Radio) -> None:
+def _wire_method(page: Page, form: InpaintForm, desk: Desk, quality: gr.Radio) -> None:
     method, model = form.controls["method"], form.controls["model"]
     drawn = [quality, *(form.controls[name] for name in ("steps", "guidance_scale", "scheduler"))]
 
@@ -239,6 +242,12 @@ def _wire_method(form: InpaintForm, desk: Desk, quality: gr.Radio) -> None:
         js="(method) => { tessera.fillMethod?.(method); return [method]; }",
         **QUICK,
     )
+
+    def look_again(name: str) -> list[Any]:
+        """Models come and go in the Models tab."""
+        return [gr.Radio(choices=form.method_choices), gr.Dropdown(form.model_choices(name), visible=bool(form.cards))]
+
+    page.tabs[TAB.id].select(look_again, [method], [method, model], **QUICK)
     edges = [form.controls[name] for name in EDGE]
     method.input(suit, [method, model], [*edges, model, *drawn], **QUICK)  # type: ignore[attr-defined]
     model.input(lambda name: standard_of(form.card(name)), [model], drawn, **QUICK)  # type: ignore[attr-defined]
@@ -249,7 +258,17 @@ def _wire_pictures(page: Page, form: InpaintForm) -> None:
         picture = page.studio.gallery.open(record, owner=page.sees(request))
         return show(page.studio.pictures.put(picture))
 
+    def detail(value: Any, request: gr.Request) -> list[Any]:
+        """Take the picture of a well or a stage, to paint over what shall get more detail."""
+        refs = read_well(value).refs if "palette" in (value or {}) else ()
+        if not refs and not picture_id(value):
+            raise InvalidRequest("There is no picture yet.", "Choose one, or make one.")
+        opened = show(refs[0]) if refs else take(picture_id(value), request)
+        return [opened, *DETAIL.values(), *[0] * len(SIDES)]
+
     page.sends.receive(TAB.id, take=take, outputs=[form.asked.canvas])
+    controls = [form.controls[name] for name in DETAIL]
+    page.sends.open_way("detail", tab=TAB.id, take=detail, outputs=[form.asked.canvas, *controls, *form.asked.sides])
     names = [*form.controls, *["extend"] * len(SIDES), "source"]
     page.sends.receive_recipes(
         "inpaint", tab=TAB.id, fill=form.recall, outputs=[*form.outputs, form.asked.canvas], names=names

@@ -15,7 +15,7 @@ from studio.ui import components
 from studio.ui.addon_choice import addon_choice
 from studio.ui.desk import Desk, run
 from studio.ui.film_page.panel import FilmPanel
-from studio.ui.presets import NO_MODEL, quality_of, scheduler_choices
+from studio.ui.presets import NO_MODEL, Cards, quality_of, scheduler_choices
 from studio.ui.studio import ModelCard
 from studio.ui.style_form import Asked, StyleForm, method_choices
 from studio.ui.tabs.tab import QUICK, Page, Tab
@@ -28,6 +28,7 @@ _MOST_STEPS = 100
 
 def build(page: Page) -> None:
     """Lay out the tab and wire it."""
+    live = Cards(page.studio.models)
     cards = list(page.studio.models()) or [NO_MODEL]
     own = page.studio.extras.get("style")
     known = partial(_known, own)
@@ -48,6 +49,7 @@ def build(page: Page) -> None:
     if own is not None:
         _wire_import(page, upload, presets, desk=desk, own=own)
     _wire_sends(page, form, content)
+    _wire_model(page, form, live)
     run(
         page,
         desk,
@@ -128,13 +130,26 @@ def _wire_import(page: Page, upload: gr.UploadButton, presets: gr.Dropdown, *, d
     page.blocks.load(lambda: gr.Dropdown(list(_known(own))), None, [presets], **QUICK)
 
 
+def _wire_model(page: Page, form: StyleForm, live: Cards) -> None:
+    """Follow the Models tab, where models come and go; a model brings its standard steps, guidance and scheduler."""
+    model, drawn = form.controls["model"], [form.controls[name] for name in ("steps", "guidance_scale", "scheduler")]
+
+    def suit(model_id: str) -> list[Any]:
+        standard = quality_of(card := live[model_id], "standard")
+        scheduler = gr.Dropdown(scheduler_choices(card), value=standard.scheduler)
+        return [standard.steps, standard.guidance_scale, scheduler]
+
+    model.input(suit, [model], drawn, **QUICK)  # type: ignore[attr-defined]
+    page.tabs[TAB.id].select(lambda: gr.Dropdown(live.choices(), visible=len(live) > 0), None, [model], **QUICK)
+
+
 def _wire_sends(page: Page, form: StyleForm, content: gr.HTML) -> None:
     def take(record: str, request: gr.Request) -> Any:
         picture = page.studio.gallery.open(record, owner=page.sees(request))
         return well_value([(page.studio.pictures.put(picture), picture)])
 
     page.sends.receive(TAB.id, take=take, outputs=[content])
-    page.sends.receive_recipes("stylize", tab=TAB.id, fill=form.fill, outputs=form.outputs)
+    page.sends.receive_recipes("stylize", tab=TAB.id, fill=form.fill, outputs=form.outputs, names=form.names)
 
 
 TAB = Tab(id="style", title="tab_style", build=build, receives=True)
