@@ -76,8 +76,10 @@ class StockPipeline:
             "num_images_per_prompt": 1,
             "generator": generators_of([seed])[0],
         }
-        if negative_prompt and "negative_prompt" in takes:
-            call["negative_prompt"] = negative_prompt
+        negative = negative_prompt or (self.kind.blank if request.guidance_scale > 1 else "")
+        if negative and "negative_prompt" in takes:
+            call["negative_prompt"] = negative
+        call |= self.kind.always
         return run_stock(self.pipeline, {k: v for k, v in call.items() if k in takes}, should_stop=should_stop)
 
     def latents_of(self, clean: torch.Tensor | None, width: int, height: int) -> torch.Tensor | None:
