@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import imageio.v3 as imageio
@@ -18,6 +19,7 @@ from studio.gallery.recipe import parents_of
 from studio.pictures import PictureStore
 from studio.requests import Fork, Inpaint, KeepFilm, Request, Stylize, Timelapse
 from studio.sharing.own_inputs import picture_refs
+from tests.engine.control_files import save_controlnet
 from tests.engine.run import small
 
 SCHEDULERS = ["ddim", "euler", "euler_a", "dpmpp_2m", "dpmpp_sde", "unipc"]
@@ -180,6 +182,17 @@ def test_only_runs_from_a_prompt_can_be_forked(engine: Engine) -> None:
     asked = fork(parent, 1).model_copy(update={"parent": {"kind": "reconstruct", "source": "0" * 64}})
     with pytest.raises(InvalidRequest, match='"reconstruct" cannot be forked'):
         events_of(engine, asked)
+
+
+def test_a_fork_keeps_its_runs_control_picture_or_drops_it(
+    engine: Engine, model_folder: Path, pictures: PictureStore
+) -> None:
+    save_controlnet(model_folder / "sd1", model_folder / "ControlNet" / "shapes")
+    parent = small(model="sd1", steps=5, seed=15, control=pictures.put(Image.new("RGB", (64, 64), "white")))
+    whole = finish(engine, parent)
+    assert same(finish(engine, fork(parent, 2)), whole)
+    assert not same(finish(engine, fork(parent, 2, control=None)), whole)
+    assert not same(finish(engine, fork(parent, 2, control_scale=0.3)), whole)
 
 
 @pytest.fixture(scope="module")
