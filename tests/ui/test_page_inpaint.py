@@ -21,7 +21,7 @@ from studio.gallery import Filters, Gallery, recorder
 from studio.handlers import handlers
 from studio.jobs import JobRunner
 from studio.pictures import PictureStore, picture_hash
-from studio.requests import Inpaint
+from studio.requests import Fork, Inpaint
 from studio.settings import ROOT, Settings
 from studio.ui.serve import serving
 from studio.ui.studio import Studio
@@ -218,6 +218,28 @@ def test_a_stroke_and_words_give_candidates_that_are_compared_accepted_and_undon
     page.keyboard.press("Control+z")
     page.wait_for_function(f"{EDITOR}.mask.coverage() === 0")
     page.locator(".sc-versions button").nth(1).click()
+    tab.settle([1, 2])
+
+
+def test_an_inpainting_has_a_film_and_a_fork_with_nothing_changed_is_the_same_picture(tab: Tab, small: Path) -> None:
+    page = tab.page
+    tab.open(small)
+    tab.drag((30, 30), (60, 34))
+    page.fill("#inpaint-prompt textarea", "a red apple")
+    request, made = tab.generate(), tab.studio.newest()
+    page.wait_for_selector("#inpaint-film .film:not([hidden])")
+    page.locator("#inpaint-film .film-range").evaluate(
+        "(range) => { range.value = 2; range.dispatchEvent(new Event('input')); }"
+    )
+    page.click("#inpaint-film-fork")
+    page.wait_for_selector("#inpaint-fork-prompt textarea")
+    before = page.get_attribute(STAGE, "data-job")
+    page.click("#inpaint-fork-go")
+    page.wait_for_selector(f'{STAGE}[data-state="finished"]:not([data-job="{before}"])')
+    forked = tab.studio.gallery.page().entries[0].request
+    assert isinstance(forked, Fork) and forked.parent["mask"] == request.mask
+    assert np.array_equal(made, tab.studio.newest())
+    page.click("#inpaint-accept")
     tab.settle([1, 2])
 
 
