@@ -53,6 +53,9 @@ class Trajectory:
         return Trajectory(*(tuple(array[rows].copy() for array in arrays) for arrays in parts))
 
 
+_MOST_KEPT = 1000  # small ones take more memory for what is around their numbers than for these
+
+
 class Trajectories:
     """The latest trajectories by recipe and model, within a budget; one that is gone can be run again.
 
@@ -70,7 +73,7 @@ class Trajectories:
         name = film_name(request, checksum)
         self._kept[name] = trajectory
         self._kept.move_to_end(name)
-        while self._kept and sum(kept.nbytes for kept in self._kept.values()) > self._budget:
+        while len(self._kept) > _MOST_KEPT or sum(kept.nbytes for kept in self._kept.values()) > self._budget:
             self._kept.popitem(last=False)
 
     def of(self, request: Request, checksum: str) -> Trajectory | None:
