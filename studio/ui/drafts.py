@@ -6,6 +6,7 @@ A tab names its components once (`Drafting.keep`; `desk.run` does it for every t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,7 +54,13 @@ class Drafting:
                 values += [_fitting(component, kept.get(key)) for key, component in inputs.items()]
             return values
 
-        opened = blocks.load(restore, [name], shown, js="() => tessera.drafts.open()", **_QUIET)
+        texts = {
+            component.elem_id: (form, key)
+            for form, inputs in self._forms.items()
+            for key, component in inputs.items()
+            if isinstance(component, gr.Textbox) and component.elem_id
+        }
+        opened = blocks.load(restore, [name], shown, js=f"() => tessera.drafts.open({json.dumps(texts)})", **_QUIET)
         opened.then(None, None, None, js="() => { tessera.drafts.begin(); }")
         for form, inputs in self._forms.items():
             names = ", ".join(f"'{key}'" for key in inputs)

@@ -4,7 +4,7 @@
 window.tessera = window.tessera || {};
 
 (() => {
-  const PAUSE_MS = 700, RETRY_MS = 3000, OPENING_MS = 2000;
+  const PAUSE_MS = 700, RETRY_MS = 3000, OPENING_MS = 10_000;
   const BEACON_BYTES = 60_000; // what a browser still sends of a page that is being closed
   const NAME = "tessera-page", UNSENT = "tessera-unsent-";
 
@@ -25,8 +25,9 @@ window.tessera = window.tessera || {};
 
   const waiting = new Map(); // form -> its content as JSON
   const sent = new Map();
-  const early = new Map(); // what changed while the page was still filling itself in
-  let timer = null, hasBegun = false, isTouched = false;
+  const shown = new Map(); // form -> its fields as Gradio last told them
+  const typed = new Map(); // form -> texts that Gradio has not told of yet: it takes half a second, or does not while offline
+  let timer = null, textTimer = null, hasBegun = false, isTouched = false;
 
   const post = async (form, content) => {
     const body = JSON.stringify({ page: name, content: JSON.parse(content) });
@@ -63,6 +64,22 @@ window.tessera = window.tessera || {};
     timer = setTimeout(flush, PAUSE_MS);
   };
 
+  const putAll = () => isTouched && shown.forEach((content, form) => put(form, content));
+
+  const putTyped = () => {
+    for (const [form, texts] of typed) put(form, { ...shown.get(form), ...texts });
+    typed.clear();
+  };
+
+  const noteText = (fields, field) => {
+    const block = field.closest?.("[id]");
+    const [form, name] = fields[block?.id] ?? [];
+    if (!form) return;
+    typed.set(form, { ...typed.get(form), [name]: field.value });
+    clearTimeout(textTimer);
+    textTimer = setTimeout(() => hasBegun && putTyped(), PAUSE_MS);
+  };
+
   const clicks = new Map();
 
   /** The number of this click on a desk's Generate: the server takes them in this order. */
@@ -72,8 +89,10 @@ window.tessera = window.tessera || {};
   };
 
   tessera.drafts = {
-    /** Send what an earlier life of this tab could not, then name the tab: the first thing that happens on a page. */
-    open: async () => {
+    /** Send what an earlier life of this tab could not, then name the tab: the first thing that happens on a page.
+     *  `fields`: the id of each text field -> [form, name]. */
+    open: async (fields) => {
+      addEventListener("input", (event) => noteText(fields, event.target), { capture: true });
       const left = stored((it) => Object.keys(it).filter((key) => key.startsWith(UNSENT))) ?? [];
       for (const key of left) waiting.set(key.slice(UNSENT.length), stored((it) => it.getItem(key)));
       await Promise.race([flush(), new Promise((resolve) => setTimeout(resolve, OPENING_MS))]);
@@ -83,13 +102,16 @@ window.tessera = window.tessera || {};
     /** From now on changes are the artist's; those before count only if somebody has touched the page already. */
     begin: () => {
       hasBegun = true;
-      if (isTouched) early.forEach((content, form) => put(form, content));
+      putAll();
     },
 
     keep: (form, names, values) => {
       const content = Object.fromEntries(names.map((it, i) => [it, values[i]]));
+      shown.set(form, content);
+      const texts = Object.entries(typed.get(form) ?? {}).filter(([name, text]) => content[name] !== text);
+      if (texts.length) typed.set(form, Object.fromEntries(texts));
+      else typed.delete(form);
       if (hasBegun) put(form, content);
-      else early.set(form, content);
     },
 
     put,
@@ -106,7 +128,11 @@ window.tessera = window.tessera || {};
   };
 
   for (const event of ["input", "pointerdown"]) addEventListener(event, () => (isTouched = true), { once: true, capture: true });
-  addEventListener("pagehide", flush);
+  addEventListener("pagehide", () => {
+    if (!hasBegun) putAll(); // a page may be closed before it has filled itself in
+    putTyped();
+    flush();
+  });
   addEventListener("online", flush);
   document.addEventListener("visibilitychange", () => document.hidden && flush());
 })();
