@@ -16,6 +16,7 @@ from tests.engine import tiny
 def test_loading_and_switching_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.save_ldm(tmp_path / "ldm")
     tiny.ship_preview(tmp_path / "ldm")
+    monkeypatch.setattr("studio.settings.ROOT", tmp_path / "nothing shipped")
     settings = Settings(data_dir=tmp_path / "data", model_folders=(tmp_path,), device="cpu")
     result = GROUPS["models"].run(settings, 2)
     assert result["model"] == "ldm" and result["load_seconds"] > 0 and result["already_in_memory_ms"] >= 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from real_studio import real_studio
 
 from studio.gallery import Gallery
@@ -113,6 +113,8 @@ def test_a_fork_with_nothing_changed_is_the_same_picture_and_other_words_go_on_f
         assert recipe["parent"]["prompt"] == "a red apple"
         if words is None:
             np.testing.assert_array_equal(pixels(gallery, 0), pixels(gallery, 1))
+            page.locator("#create-fork").get_by_role("button", name="Close").click()
+            expect(page.locator("#create-fork-prompt")).to_be_hidden()
             scrub(page, 3)
 
 

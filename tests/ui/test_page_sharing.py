@@ -126,6 +126,7 @@ def assert_an_album_is_shown_and_closed(shared: Shared, link: str) -> None:
     expect(panel.locator(".share-select option")).to_have_text(["Best of 2026"])
     panel.get_by_text("Make a link", exact=True).click()
     album = panel.locator(".share-shows code")
+    expect(album).to_have_count(1)
     expect(album).to_have_text(f"{link}{shared.sharing.shows.all()[0].path}")
     stranger = shared.visit(album.inner_text())
     expect(stranger.locator("img").first).to_be_visible()
