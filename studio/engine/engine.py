@@ -177,7 +177,9 @@ class Engine:
             folders=self.settings.checkpoint_folders,
             checksums=self.store.checksums,
         )
-        options = replace(options or LoopOptions(), steering=control, replay=take_up.replay if take_up else None)
+        options = replace(options or LoopOptions(), steering=control)
+        if take_up is not None:
+            options = replace(options, replay=take_up.replay)
         begin = time.perf_counter()
         seeds, variation = seeds_of_request(request)
         begins_with = seeds_of_request(take_up.noise_of if take_up else request)

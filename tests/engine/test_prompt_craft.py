@@ -138,10 +138,7 @@ def test_our_own_encoder_moves_words_away_from_nothing(engine: Engine) -> None:
     assert model.prompts("cat " * 90 + "(dog:1.2)").text.shape == plain.shape
 
 
-_NOT_TO_THE_BIT = pytest.mark.xfail(reason="a replayed prefix and a schedule differ in the last bits on some CPUs")
-
-
-@pytest.mark.parametrize("model", [pytest.param("sd1", marks=_NOT_TO_THE_BIT), "ldm"])
+@pytest.mark.parametrize("model", ["sd1", "ldm"])
 def test_a_schedule_is_one_prompt_and_then_the_other(engine: Engine, model: str) -> None:
     """Oracle: the loop of the first prompt to its third step, replayed under the second."""
     values = {"model": model, "steps": 6, "scheduler": "euler", "negative_prompt": "dark"}
