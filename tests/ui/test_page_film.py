@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,7 +94,7 @@ def test_every_step_can_be_seen_again_and_the_picture_settles(film: tuple[Page, 
 
 
 def test_a_fork_with_nothing_changed_is_the_same_picture_and_other_words_go_on_from_there(
-    film: tuple[Page, Gallery],
+    film: tuple[Page, Gallery], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page, gallery = film
     scrub(page, 3)
@@ -116,6 +118,32 @@ def test_a_fork_with_nothing_changed_is_the_same_picture_and_other_words_go_on_f
             page.locator("#create-fork").get_by_role("button", name="Close").click()
             expect(page.locator("#create-fork-prompt")).to_be_hidden()
             scrub(page, 3)
+    types_while_the_drawer_is_refilled(page, gallery, monkeypatch)
+
+
+def types_while_the_drawer_is_refilled(page: Page, gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask for the open drawer anew and type before the server has answered; what was left alone is filled in."""
+    come, go, read = threading.Event(), threading.Event(), gallery.open
+
+    def slow(*args: Any, **kwargs: Any) -> Image.Image:
+        come.set()
+        assert go.wait(60)
+        return read(*args, **kwargs)
+
+    page.fill("#create-fork-negative textarea", "what the run did not have")
+    page.fill("#create-fork-prompt textarea", "words that the click discards")
+    monkeypatch.setattr(gallery, "open", slow)
+    page.click("#create-film-fork")
+    assert come.wait(60)
+    page.fill("#create-fork-prompt textarea", "a green house")
+    go.set()
+    expect(page.locator("#create-fork-negative textarea")).to_have_value("")
+    expect(page.locator("#create-fork-prompt textarea")).to_have_value("a green house")
+    before = page.get_attribute(STAGE, "data-job")
+    page.click("#create-fork-go")
+    page.wait_for_selector(f'{STAGE}[data-state="finished"]:not([data-job="{before}"])')
+    recipe = gallery.page().entries[0].recipe.single.model_dump()
+    assert (recipe["prompt"], recipe["negative_prompt"]) == ("a green house", "")
 
 
 def test_a_frame_is_saved_and_a_timelapse_downloaded(film: tuple[Page, Gallery]) -> None:

@@ -136,6 +136,7 @@
       root.dataset.done = done.job;
       if (done.file) tessera.make("a", "", "", { href: `studio/timelapses/${done.job}`, download: "" }).click();
       part("mark").textContent = say(done.said, { step });
+      if (told) props.value = told; // the answer is about the step of then; the strip may be at another by now
     });
 
     const stage = document.getElementById(`${tab}-stage`);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,7 +50,7 @@ class FilmPanel:
         self.film = components.piece(
             "film",
             None,
-            scripts=["film_page/film.js"],
+            scripts=["film_page/film.js", "film_page/drawer.js"],
             markup=static_files.read("film_page/film.html"),
             elem_id=f"{self.tab}-film",
             elem_classes=["film-block"],
@@ -70,8 +71,7 @@ class FilmPanel:
         self._wire_quiet(keep, self._keep, "film_kept")
         for button, (_, kind) in zip(kinds, _FORMATS, strict=True):
             self._wire_quiet(button, self._timelapse(kind), "film_made")
-        shown = [drawer, *self.form.outputs, self.notice, *([self.mask] if self.takes_masks else [])]
-        begin.click(self._open, [self.film], shown, **QUICK)
+        self._wire_drawer(begin, drawer)
 
     @property
     def inputs(self) -> dict[str, Component]:
@@ -106,12 +106,13 @@ class FilmPanel:
         with gr.Group(visible=False, elem_classes=["film-drawer"], elem_id=f"{self.tab}-fork") as drawer:
             gr.Markdown(text("film_fork_hint"), elem_classes=["film-hint"])
             self.form = Form(Fork)
-            self.form.textbox("prompt", lines=2, max_lines=6, elem_id=f"{self.tab}-fork-prompt", info=None)
-            self.form.textbox("negative_prompt", lines=1, max_lines=4, info=None)
+            self.form.textbox("prompt", lines=2, max_lines=6, info=None, elem_id=f"{self.tab}-fork-prompt")
+            self.form.textbox("negative_prompt", lines=1, max_lines=4, info=None, elem_id=f"{self.tab}-fork-negative")
             with gr.Row():
                 self.form.slider("guidance_scale", elem_id=f"{self.tab}-fork-guidance")
-                self.form.textbox("seed", max_lines=1, elem_id=f"{self.tab}-fork-seed", info=None)
-            self.form.dropdown("model", self.models, info=None, visible=len(self.models) > 1)
+                self.form.textbox("seed", max_lines=1, info=None, elem_id=f"{self.tab}-fork-seed")
+            several = len(self.models) > 1
+            self.form.dropdown("model", self.models, info=None, visible=several, elem_id=f"{self.tab}-fork-model")
             if self.takes_masks:
                 with gr.Accordion(text("film_part"), open=False):
                     gr.Markdown(text("film_part_hint"), elem_classes=["film-hint"])
@@ -122,18 +123,32 @@ class FilmPanel:
         close.click(lambda: gr.Group(visible=False), None, [drawer], **QUICK)
         return drawer
 
-    def _open(self, film: Any, request: gr.Request) -> list[Any]:
-        """Open the drawer with the run's own settings, and its picture to paint the part that may change."""
+    def _wire_drawer(self, begin: gr.Button, drawer: gr.Group) -> None:
+        """Let `begin` open the drawer; the page itself fills it, for the artist may type faster than we answer."""
+        offer = gr.JSON(visible=False)
+        named = json.dumps([self.tab, [control.elem_id for control in self.form.outputs]])
+        asked = f"(film) => {{ tessera.drawer.asked(...{named}); return [film]; }}"
+        canvas = self.mask if self.takes_masks else gr.JSON(visible=False)
+        opened = begin.click(self._offer, [self.film], [offer, self.notice], js=asked, **QUICK)
+        opened.then(
+            None,
+            [offer],
+            [drawer, canvas, *self.form.outputs],
+            js=f"(offer) => tessera.drawer.filled(...{named}, offer)",
+            **QUICK,
+        )
+
+    def _offer(self, film: Any, request: gr.Request) -> list[Any]:
+        """Return what the drawer is to hold: the run's own settings, and its picture to paint on."""
         try:
             named, recipe = self._named(film, request)
             seen = self.page.sees(request)
             source = self.page.studio.pictures.put(self.page.studio.gallery.open(named["record"], owner=seen))
         except StudioError as error:
-            kept = [gr.skip()] * (1 + len(self.form.outputs))
-            return [*kept, components.notice_value(error), *([gr.skip()] if self.takes_masks else [])]
+            return [None, components.notice_value(error)]
         whole = {**recipe, "kind": "fork", "parent": recipe, "step": named["step"]}
         filled = self.form.fill({k: v for k, v in whole.items() if k in Fork.model_fields})
-        return [gr.Group(visible=True), *filled, None, *([show(source)] if self.takes_masks else [])]
+        return [{"fields": filled, "canvas": show(source)}, None]
 
     def _wire_quiet(self, button: gr.Button, ask: Callable[[Any, gr.Request], Request], said: str) -> None:
         """Wire a button whose job runs beside what the stage shows; `said` is the key of what is said at its end."""
