@@ -18,7 +18,9 @@ from studio.codebook.vqgan import Vqgan
 from studio.errors import InvalidPicture, InvalidRequest, ModelError
 
 
-@pytest.mark.parametrize(("n", "codes", "d"), [(5000, 1024, 8), (300, 8192, 4), (1, 1, 3), (2049, 64, 64)])
+@pytest.mark.parametrize(
+    ("n", "codes", "d"), [(5000, 1024, 8), (300, 8192, 4), (1, 1, 3), (2049, 64, 64), (90, 130, 5)]
+)
 def test_lookup_finds_the_same_codes_as_cdist(n: int, codes: int, d: int) -> None:
     generator = torch.Generator().manual_seed(n)
     vectors, z = torch.randn(codes, d, generator=generator), torch.randn(n, d, generator=generator)
@@ -31,6 +33,19 @@ def test_lookup_finds_the_same_codes_as_cdist(n: int, codes: int, d: int) -> Non
     if codes > 1:
         torch.testing.assert_close(found.second_distance, distances.topk(2, largest=False).values[:, 1])
         assert (found.second_distance >= found.distance).all()
+
+
+@pytest.mark.parametrize("codes", [3, 64, 65, 200, 1024])
+def test_of_codes_that_are_equally_near_the_first_wins_as_with_cdist(codes: int) -> None:
+    generator = torch.Generator().manual_seed(codes)
+    vectors = torch.randint(-2, 3, (codes, 3), generator=generator).float()  # whole numbers: sums without rounding
+    z = torch.randint(-2, 3, (400, 3), generator=generator) + 0.5 * (torch.arange(400) % 2)[:, None]
+    distances = torch.cdist(z, vectors, compute_mode="donot_use_mm_for_euclid_dist")
+    found = Codebook(vectors).two_nearest(z)
+    assert torch.equal(Codebook(vectors).nearest(z), found.codes)
+    assert torch.equal(found.codes, distances.argmin(1))
+    rest = distances.scatter(1, found.codes[:, None], float("inf"))
+    assert torch.equal(found.second, rest.argmin(1))
 
 
 @pytest.mark.parametrize("attention", [False, True])
