@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 
@@ -47,6 +49,30 @@ class Decoding:
 
 
 @dataclass(frozen=True, slots=True)
+class Film:
+    """One picture's film: the predicted clean picture after every step, and when its cells came to rest.
+
+    Attributes:
+        frames: All frames side by side, first to last, each `frames.width / count` wide.
+        count: How many frames: one per step.
+        settled: (h, w) uint8, the step (from 1) after which a cell does not move any more.
+        moving: Share of the cells that moved in each step, 0 to 1; 1 in the first.
+        enough: The first step at which at least 95 % of the cells rest.
+    """
+
+    frames: Image.Image
+    count: int
+    settled: NDArray[np.uint8]
+    moving: tuple[float, ...]
+    enough: int
+
+    def frame(self, step: int) -> Image.Image:
+        """Return the frame after `step`, from 1."""
+        width = self.frames.width // self.count
+        return self.frames.crop(((step - 1) * width, 0, step * width, self.frames.height))
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The job's results.
 
@@ -58,7 +84,8 @@ class Finished:
             one picture alone is a list under "pictures", one mapping each; see `facts_of`.
         notes: Plain sentences for the artist ("The prompt was understood as ...").
         records: Gallery ids, filled in by the recorder before the event is announced.
-        extras: Results that are not pictures (a token grid, counts); JSON-able values or numpy arrays.
+        extras: Results that are not pictures (a token grid, counts): JSON-able values or numpy arrays; under "films"
+            one Film per picture.
     """
 
     images: tuple[Image.Image, ...]

@@ -6,7 +6,6 @@ elsewhere when it moves by less than a tenth of the latents' spread from one ste
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,36 +16,13 @@ from PIL import Image
 from studio.engine.denoise import LoopStep
 from studio.engine.preview import PreviewMap
 from studio.engine.trajectories import Trajectory
+from studio.events import Film
 
 ENOUGH = 0.95  # share of the cells that rest, from which on a film is "good enough"
 _MOVED = 0.1  # of the latents' root mean square
 _CALM = 0.02  # share of the cells that may still move in a step that counts as calm
 _CALM_STEPS = 2
 _FIRST_STEPS = 4  # an automatic stop never comes before these
-
-
-@dataclass(frozen=True, slots=True)
-class Film:
-    """One picture's film, for the page; picklable, no tensors.
-
-    Attributes:
-        frames: All frames side by side, first to last, each `frames.width / count` wide.
-        count: How many frames: one per step.
-        settled: (h, w) uint8, the step (from 1) after which a cell does not move any more.
-        moving: Share of the cells that moved in each step, 0 to 1; 1 in the first.
-        enough: The first step at which at least 95 % of the cells rest.
-    """
-
-    frames: Image.Image
-    count: int
-    settled: NDArray[np.uint8]
-    moving: tuple[float, ...]
-    enough: int
-
-    def frame(self, step: int) -> Image.Image:
-        """Return the frame after `step`, from 1."""
-        width = self.frames.width // self.count
-        return self.frames.crop(((step - 1) * width, 0, step * width, self.frames.height))
 
 
 class Filming:

@@ -14,9 +14,8 @@ from PIL import Image
 
 from studio.engine import offload
 from studio.engine.denoise import LoopStep
-from studio.engine.film import Film
 from studio.engine.store import Loaded
-from studio.events import Finished
+from studio.events import Film, Finished
 
 LIBRARIES = ("torch", "diffusers", "transformers")
 

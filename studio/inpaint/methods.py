@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from studio.errors import UnknownName
-from studio.events import Event
+from studio.events import Event, Film
 from studio.requests import Inpaint
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Painted:
     seeds: tuple[int, ...]
     facts: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    films: tuple[Any, ...] = ()
+    films: tuple[Film, ...] = ()
 
 
 Run: TypeAlias = "Callable[[Canvas, Inpaint, Context, ShouldStop], Generator[Event, None, Painted | None]]"

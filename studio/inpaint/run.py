@@ -21,7 +21,7 @@ def run_inpaint(request: Inpaint, context: Context, should_stop: Callable[[], bo
 
     `Finished.notes` end with the count of changed pixels outside the mask. `Finished.extras` holds "final_mask"
     (h, w) uint8, "box" (left, top, right, bottom: the part worked on), "outside" and "changed" (pixel counts), and
-    "films" of that part (`studio.engine.film`), where the method denoises.
+    "films" of that part (`studio.events.Film`), where the method denoises.
 
     Raises:
         InvalidRequest: An empty mask, a method or model that does not exist, a canvas that is too large.

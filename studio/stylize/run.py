@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from studio.errors import InvalidRequest, StudioError
-from studio.events import Cancelled, Event, Finished, Step
+from studio.events import Cancelled, Event, Film, Finished, Step
 from studio.inpaint.context import Context
 from studio.requests import MAX_SEED, Stylize
 from studio.stylize.finish import finish
@@ -125,11 +125,11 @@ def _chain(
     current: tuple[Image.Image, ...] = (pictures.content,)
     facts: dict[str, Any] = {}
     notes: list[str] = []
-    films: list[Any] = []
+    films: list[Film] = []
     began = time.perf_counter()
     for place, method in enumerate(methods):
         made: list[Image.Image] = []
-        filmed: list[Any] = []
+        filmed: list[Film] = []
         for index, content in enumerate(current):
             task = _task(request, method, pictures, content, seeds if len(current) == 1 else seeds[index : index + 1])
             part = place * len(current) + index, len(methods) * len(current)

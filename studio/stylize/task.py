@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image
 
-from studio.events import Event
+from studio.events import Event, Film
 from studio.inpaint.context import Context
 from studio.requests import Stylize
 
@@ -45,7 +45,7 @@ class Outcome:
     pictures: tuple[Image.Image, ...]
     facts: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    films: tuple[Any, ...] = ()
+    films: tuple[Film, ...] = ()
 
 
 Stage: TypeAlias = Generator[Event, None, Outcome | None]
