@@ -24,6 +24,7 @@ from studio.errors import InvalidPicture
 LIMIT_MEGAPIXELS = 32
 LIMIT_BYTES = 256 * 2**20
 FORMATS = ("PNG", "JPEG", "WEBP")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")  # of files in FORMATS
 
 _ADVICE = "Save it as PNG, JPEG or WebP and open that."
 _DECODER_ERRORS = (

@@ -16,10 +16,9 @@ from studio.codebook.share import SUFFIX, load_share, save_share, unshare
 from studio.codebook.tokens import TokenMap
 from studio.codebook.vqgan import Vqgan, as_rgb
 from studio.errors import InvalidPicture, InvalidRequest
-from studio.pictures import open_picture
+from studio.pictures import PICTURE_SUFFIXES, open_picture
 from studio.settings import Settings
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 Out = Callable[..., None]
 
 
@@ -168,7 +167,7 @@ def _files(path: Path) -> list[Path]:
         raise InvalidRequest(f'There is no "{path}".', "Give a file or a folder.")
     if not path.is_dir():
         return [path]
-    inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in (*PICTURES, SUFFIX) and p.is_file())
+    inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in (*PICTURE_SUFFIXES, SUFFIX) and p.is_file())
     if not inside:
         raise InvalidRequest(f'The folder "{path.name}" has no pictures.', "Choose another one.")
     return inside

@@ -23,7 +23,9 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     subjects = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
     autoencoder = subjects.add_parser("autoencoder", help="reconstruction and code use on held-out pictures")
     autoencoder.add_argument("model", type=Path, help="a folder that holds a VQModel")
-    autoencoder.add_argument("--data", type=Path, required=True, metavar="PACK", help="the pack it was trained on")
+    autoencoder.add_argument(
+        "--data", type=Path, required=True, help="the pack it was trained on, or any folder of pictures"
+    )
     autoencoder.add_argument("--count", type=int, default=544, help="pictures to measure on")
     autoencoder.add_argument("--json", action="store_true", help="print one JSON object")
     prompts = subjects.add_parser("prompts", help="whether pictures show what their prompts say, by probes")
@@ -91,11 +93,15 @@ def _setting(text: str) -> tuple[str, float]:
 
 
 def _autoencoder(args: argparse.Namespace, out: Callable[..., None]) -> int:
-    from studio.training.evaluate import evaluate_autoencoder, load_vqvae
+    from studio.training.evaluate import evaluate_autoencoder, evaluate_on_folder, load_vqvae
     from studio.training.pack import Pack
 
-    figures = evaluate_autoencoder(load_vqvae(args.model), Pack.open(args.data), count=args.count).as_json()
-    out(json.dumps(figures) if args.json else "\n".join(f"{name:<22}{value}" for name, value in figures.items()))
+    vqvae = load_vqvae(args.model)
+    if args.data.is_dir():
+        figures = evaluate_on_folder(vqvae, args.data, count=args.count).as_json()
+    else:
+        figures = evaluate_autoencoder(vqvae, Pack.open(args.data), count=args.count).as_json()
+    out(json.dumps(figures) if args.json else "\n".join(f"{name:<22}{value:.5g}" for name, value in figures.items()))
     return 0
 
 

@@ -22,10 +22,9 @@ from studio.gallery.provenance import recipe_in
 from studio.gallery.recipe import TEXT_KEY, Recipe, owner_key, settings_of
 from studio.interop import metadata
 from studio.interop.mapping import to_request
-from studio.pictures import open_picture, picture_hash
+from studio.pictures import PICTURE_SUFFIXES, open_picture, picture_hash
 from studio.requests import parse
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 UNREADABLE = "Settings could not be read."
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import VQModel
+from PIL import ImageOps
 from torch import Tensor
 
 from studio.errors import StudioError
+from studio.pictures import PICTURE_SUFFIXES, open_picture
 from studio.training.augment import heldout_pairs, plain
 from studio.training.captions import STYLE_PHRASES, canonical, with_article
 from studio.training.colours import COLOURS, HUES_DEGREES, colour_of, dominant_colours
@@ -59,11 +61,28 @@ def evaluate_autoencoder(
         raise StudioError(
             f"{pack.path} has no pictures in {', '.join(splits)}.", hint="Build a pack with a held-out split."
         )
-    scores, codes, seconds = [], [], 0.0
-    for number in numbers:
-        original = plain(pack, int(number), size).picture
+    return measure_reconstruction(vqvae, (plain(pack, int(number), size).picture for number in numbers))
+
+
+def evaluate_on_folder(vqvae: VQModel, folder: Path, *, count: int = 544, size: int = 256) -> Reconstruction:
+    """Measure the same on the first ``count`` pictures of a folder, by name: each one's middle square at ``size``.
+
+    Raises StudioError when there are none, or one cannot be read.
+    """
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)[:count]
+    if not files:
+        raise StudioError(f"{folder} has no pictures.", hint=f"Pictures end in {', '.join(PICTURE_SUFFIXES)}.")
+    opened = (open_picture(file).image.convert("RGB") for file in files)
+    return measure_reconstruction(vqvae, (np.asarray(ImageOps.fit(image, (size, size))) for image in opened))
+
+
+def measure_reconstruction(vqvae: VQModel, pictures: Iterable[np.ndarray]) -> Reconstruction:
+    """Measure reconstruction and code use on square RGB ``pictures`` (n, n, 3) uint8, at least one, all of one size."""
+    scores, codes, seconds, size = [], [], 0.0, 0
+    for original in pictures:
+        size = len(original)
         began = time.perf_counter()
-        output, indices = reconstruct(vqvae, to_pm1(torch.from_numpy(original)[None]))
+        output, indices = reconstruct(vqvae, to_pm1(torch.tensor(original)[None]))
         seconds += time.perf_counter() - began
         decoded = to_uint8(output)[0]
         scores.append((psnr(original, decoded), ssim(original, decoded)))
@@ -71,8 +90,8 @@ def evaluate_autoencoder(
     used, perplexity, top = usage(torch.cat(codes), vqvae.config.num_vq_embeddings)
     mean_psnr, mean_ssim = np.mean(scores, axis=0)
     return Reconstruction(
-        len(numbers), size, float(mean_psnr), float(mean_ssim), vqvae.config.num_vq_embeddings, used, perplexity, top,
-        seconds / len(numbers),
+        len(scores), size, float(mean_psnr), float(mean_ssim), vqvae.config.num_vq_embeddings, used, perplexity, top,
+        seconds / len(scores),
     )  # fmt: skip
 
 

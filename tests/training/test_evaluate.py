@@ -8,9 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from studio.errors import StudioError
-from studio.training.evaluate import PictureJudge, Wanted, evaluate_autoencoder, load_vqvae, prompts_of
+from studio.training.evaluate import (
+    PictureJudge,
+    Wanted,
+    evaluate_autoencoder,
+    evaluate_on_folder,
+    load_vqvae,
+    prompts_of,
+)
 from studio.training.pack import Pack, PackWriter, encode_webp
 from studio.training.perceptual import EfficientNetDistance, PyramidDistance, make_distance
 from tests.training.tiny import COLOURS, NAMES, vqmodel
@@ -49,6 +57,24 @@ def test_the_autoencoder_s_figures_are_those_of_the_held_out_pictures(pack: Pack
 def test_a_pack_without_held_out_pictures_is_refused(pack: Pack) -> None:
     with pytest.raises(StudioError, match="no pictures"):
         evaluate_autoencoder(vqmodel(), pack, splits=("heldout_thing",))
+
+
+def test_photos_of_a_folder_are_measured_by_their_middle_square(tmp_path: Path) -> None:
+    middle = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
+    wide = np.zeros((32, 96, 3), np.uint8)
+    wide[:, 32:64] = middle
+    for name, picture in (("wide", wide), ("square", middle)):
+        (tmp_path / name).mkdir()
+        Image.fromarray(picture).save(tmp_path / name / "photo.png")
+    (tmp_path / "wide" / "SOURCES.txt").write_text("not a picture")
+    model = vqmodel()
+    of_wide, of_square = (evaluate_on_folder(model, tmp_path / name, size=32) for name in ("wide", "square"))
+    assert (of_wide.pictures, of_wide.size, of_wide.psnr_db) == (1, 32, of_square.psnr_db)
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudioError, match="no pictures"):
+        evaluate_on_folder(vqmodel(), tmp_path)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from starlette.concurrency import run_in_threadpool
 from studio import atomic
 from studio.errors import InvalidRequest, StudioError
 from studio.gallery.archive import Limits
-from studio.gallery.importing import PICTURE_SUFFIXES, Outcome, each_picture
+from studio.gallery.importing import Outcome, each_picture
 from studio.gallery.space import admit
+from studio.pictures import PICTURE_SUFFIXES
 from studio.ui.canvas.routes import StudioRoute, read_body
 from studio.ui.error_texts import told
 from studio.ui.gallery_page import views
