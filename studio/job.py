@@ -9,7 +9,9 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
 
-from studio.events import COALESCING, ENDINGS, Cancelled, Ending, Event, Step
+from PIL import Image
+
+from studio.events import COALESCING, ENDINGS, Cancelled, Ending, Event, Finished, Step
 from studio.requests import Request
 from studio.state.journal import Pending
 
@@ -59,6 +61,13 @@ class Job:
         """What the job said last, or None before it was queued."""
         with self._changed:
             return self._log[-1][1] if self._log else None
+
+    @property
+    def held_pixels(self) -> int:
+        """Pixels of all pictures that the job's log holds in memory: results, films, the last preview."""
+        with self._changed:
+            events = [event for _, event in self._log]
+        return sum(picture.width * picture.height for event in events for picture in _pictures(event))
 
     @property
     def is_cancelled(self) -> bool:
@@ -140,3 +149,11 @@ class Job:
 
     def _after(self, seen: int) -> tuple[list[Event], int]:
         return [event for number, event in self._log if number > seen], self._sequence
+
+
+def _pictures(event: Event) -> tuple[Image.Image, ...]:
+    if isinstance(event, Step):
+        return (event.preview,) if event.preview else ()
+    if isinstance(event, Finished):
+        return *event.images, *(film.frames for film in event.extras.get("films", ()))
+    return ()

@@ -302,11 +302,10 @@ class JobRunner:
     def _forget_old(self) -> None:
         room, kept = _KEPT_PIXELS, 0
         for job in reversed(list(self._jobs.values())):
-            ending = job.ending
-            if ending is None:
+            if job.ending is None:
                 continue
             kept += 1
-            room -= sum(image.width * image.height for image in getattr(ending, "images", ()))
+            room -= job.held_pixels
             if kept > 1 and (room < 0 or kept > _KEPT_ENDED_JOBS):
                 del self._jobs[job.id]
 

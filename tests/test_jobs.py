@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from studio.errors import GalleryError, InvalidRequest, ModelError, QueueFull
-from studio.events import Cancelled, Event, Failed, Finished, Loading, Queued, Step
+from studio.events import Cancelled, Event, Failed, Film, Finished, Loading, Queued, Step
 from studio.gallery import Gallery, recorder
 from studio.jobs import Job, JobRunner
 from studio.requests import Request, TextToImage
@@ -344,9 +345,25 @@ def test_a_full_disk_is_said_before_the_job_is_taken(tmp_path: Path) -> None:
         assert runner.waiting == 0
 
 
-def test_the_pictures_of_ended_jobs_do_not_pile_up_in_memory() -> None:
+def as_result(picture: Image.Image) -> list[Event]:
+    return [Finished((picture,), (1,), 0.0)]
+
+
+def as_film(picture: Image.Image) -> list[Event]:
+    film = Film(picture, 64, np.zeros((64, 64), np.uint8), (1.0,), 1)
+    return [Finished((Image.new("RGB", (8, 8)),), (1,), 0.0, extras={"films": (film,)})]
+
+
+def as_preview(picture: Image.Image) -> list[Event]:
+    return [Step(1, 1, picture), Finished((Image.new("RGB", (8, 8)),), (1,), 0.0)]
+
+
+@pytest.mark.parametrize("held", [as_result, as_film, as_preview])
+def test_the_pictures_of_ended_jobs_do_not_pile_up_in_memory(held: Callable[[Image.Image], list[Event]]) -> None:
+    """R11: 64 million pixels, whatever they belong to, are kept of the jobs that ended."""
+
     def run(request: Request, should_stop: Callable[[], bool]) -> Iterator[Event]:
-        yield Finished((Image.new("RGB", (4096, 4096)),), (1,), 0.0)
+        yield from held(Image.new("RGB", (4096, 4096)))
 
     with JobRunner(run, keep) as runner:
         for _ in range(8):
