@@ -53,7 +53,7 @@ class Trajectory:
         return Trajectory(*(tuple(array[rows].copy() for array in arrays) for arrays in parts))
 
 
-_MOST_KEPT = 1000  # small ones take more memory for what is around their numbers than for these
+_MOST_KEPT = 200  # as many as the page knows ended jobs; small ones take more for what is around their numbers
 
 
 class Trajectories:
