@@ -2,22 +2,25 @@
 
 Kept are the guided outputs and the latents (two small arrays per step and picture): replaying the outputs through a
 fresh scheduler restores its state and the generators', whatever they are, and so the continuation is the original
-run's, bit for bit. The latest stay in memory; one that an artist wants to keep becomes a file.
+run's, bit for bit. The latest stay in memory; one that an artist wants to keep becomes a file, which carries its
+request: a request that was stored before a setting existed is the one that has the setting at its default.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
 from studio.atomic import write_atomically
-from studio.requests import Request
+from studio.errors import InvalidRequest
+from studio.requests import Request, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +85,54 @@ class Trajectories:
         if name in self._kept:
             self._kept.move_to_end(name)
             return self._kept[name]
-        return _read(self._folder / name) if self._folder else None
+        if self._folder is None:
+            return None
+        return _read(self._folder / name) or self._kept_under_another_name(request, checksum)
 
     def save(self, request: Request, checksum: str, trajectory: Trajectory) -> Path:
         """Write `trajectory` to its file and return that; raises GalleryError when the disk is full."""
         assert self._folder is not None, "these trajectories have no folder"
         path = self._folder / film_name(request, checksum)
         arrays = {name: np.stack(getattr(trajectory, name)) for name in ("outputs", "latents", "clean")}
-        write_atomically(path, save(arrays))
+        write_atomically(path, save(arrays, {"request": request.model_dump_json(), "model": checksum}))
         return path
 
     def clear(self) -> None:
         """Forget what is in memory."""
         self._kept.clear()
 
+    def _kept_under_another_name(self, request: Request, checksum: str) -> Trajectory | None:
+        """Return the film of `request` that was kept while requests had other settings, or None."""
+        assert self._folder is not None
+        described = _described(request)
+        for path in sorted(self._folder.glob("*.safetensors")):
+            if _stored_request(path, checksum) == described:
+                return _read(path)
+        return None
+
 
 def film_name(request: Request, checksum: str) -> str:
     """Return the file name of the film of `request` with the model that has `checksum`."""
-    return hashlib.sha256(f"{request.model_dump_json()} {checksum}".encode()).hexdigest()[:40] + ".safetensors"
+    return hashlib.sha256(f"{_described(request)} {checksum}".encode()).hexdigest()[:40] + ".safetensors"
+
+
+def _described(request: Request) -> str:
+    """Return the request as JSON with all of today's settings, also those of the runs it is a fork of."""
+    parent = getattr(request, "parent", None)
+    if parent is None:
+        return request.model_dump_json()
+    whole = json.loads(_described(parse(parent)))
+    return request.model_copy(update={"parent": whole}).model_dump_json()
+
+
+def _stored_request(path: Path, checksum: str) -> str:
+    """Return what the film at `path` is of, as `_described` has it; "" where it does not say or is another model's."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            said = file.metadata() or {}
+        return _described(parse(json.loads(said["request"]))) if said["model"] == checksum else ""
+    except (OSError, SafetensorError, KeyError, ValueError, InvalidRequest):
+        return ""
 
 
 def _read(path: Path) -> Trajectory | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from studio.engine.engine import Engine
 from studio.engine.trajectories import film_name
@@ -151,6 +154,29 @@ def test_a_kept_film_survives_a_restart(engine: Engine) -> None:
     path.write_bytes(b"damaged")
     engine.trajectories.clear()
     assert same(finish(engine, fork(parent, 3)), whole), "a damaged file is as good as none"
+
+
+@pytest.mark.parametrize("is_fork", [False, True])
+def test_a_film_kept_before_a_setting_existed_is_that_of_its_default(engine: Engine, is_fork: bool) -> None:
+    root = small(model="ldm", scheduler="euler_a", steps=5, seed=16 + is_fork)
+    parent = fork(root, 1, prompt="a blue boat") if is_fork else root
+    whole = finish(engine, parent)
+    finish(engine, KeepFilm(parent=parent.model_dump(mode="json")))
+    path = engine.settings.data_dir / "films" / film_name(parent, whole.facts["checksum"])
+    with safe_open(path, framework="numpy") as file:
+        metadata, arrays = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    stored = json.loads(metadata["request"])
+    for recipe in [stored, stored["parent"]] if is_fork else [stored]:
+        del recipe["control_scale"], recipe["temperature"]
+    path.unlink()
+    save_file(arrays, path.with_name("as_it_was_called_then.safetensors"), {**metadata, "request": json.dumps(stored)})
+    engine.trajectories.clear()
+    said = events_of(engine, fork(parent, 3))
+    assert [event.index for event in said if isinstance(event, Step)] == [4, 5], "nothing is run again"
+    assert same(said[-1], whole)  # type: ignore[arg-type]
+    engine.trajectories.clear()
+    others = events_of(engine, fork(parent.with_changes(temperature=0.5), 3))
+    assert sum(isinstance(event, Step) for event in others) > 2, "the film is of the default, and of nothing else"
 
 
 def test_stopping_a_fork_stops_the_run_that_is_made_again_too(engine: Engine) -> None:
