@@ -96,6 +96,16 @@ class Sampled(Request):
     guidance_scale: float = Field(
         4.0, ge=1, le=30, title="Guidance scale", description="How closely to follow the prompt; 1 is off"
     )
+    guidance_start: float = Field(
+        0.0, ge=0, le=1, title="Guide from", description="The share of the steps after which guidance begins"
+    )
+    guidance_end: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        title="Guide until",
+        description="The share after which it ends: the rest takes half as long",
+    )
     scheduler: str = Field("dpmpp_2m", max_length=40, title="Scheduler", description="How noise is taken away")
     seed: Seed = Field(
         default_factory=random_seed,

@@ -19,7 +19,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 from urllib.error import URLError
-from urllib.request import Request, urlopen
+from urllib.request import Request as HttpRequest
+from urllib.request import urlopen
 
 import torch
 from diffusers import LDMTextToImagePipeline
@@ -34,7 +35,7 @@ from studio.errors import ModelError, StudioError
 from studio.events import Cancelled, Failed, Finished, Step
 from studio.jobs import Job, JobRunner
 from studio.process.host import EngineHost
-from studio.requests import TextToImage
+from studio.requests import Request, TextToImage
 from studio.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ def run(settings: Settings, rounds: int) -> dict[str, Any]:
     request = _request(loaded)
     result: dict[str, Any] = {"model": loaded.card.id, "steps": STEPS, "threads": torch.get_num_threads()}
     result |= _streaming(exact, loaded, request, rounds)
+    result |= _interval(exact, request, rounds)
     result |= _pipe(exact, request, rounds)
     result |= _precision(settings, exact, request, max(3, rounds // 4))
     result |= _latencies(exact, request, rounds)
@@ -124,6 +126,11 @@ def _load(store: ModelStore, engine: Engine) -> Loaded:
             return stop.value
 
 
+def _run(engine: Engine, request: Request) -> Callable[[], object]:
+    """Return a call that makes the request's picture in this thread."""
+    return lambda: list(engine.run(request, lambda: False))
+
+
 def _watch(job: Job) -> None:
     """Follow a job as the page does: encode what previews come."""
     for event in job.events(timeout_seconds=_GIVE_UP_SECONDS):
@@ -156,6 +163,13 @@ def _streaming(engine: Engine, loaded: Loaded, request: TextToImage, rounds: int
     }
 
 
+def _interval(engine: Engine, request: TextToImage, rounds: int) -> dict[str, Any]:
+    """What guidance in the middle of the run alone gains; it changes the picture, so it is off by default."""
+    shorter = request.with_changes(guidance_start=0.2, guidance_end=0.8)
+    seconds = time_interleaved({"all": _run(engine, request), "middle": _run(engine, shorter)}, rounds=rounds)
+    return {"guidance all along / in 60 % of the steps": ratio(seconds["all"], seconds["middle"]).as_row()}
+
+
 def _pipe(engine: Engine, request: TextToImage, rounds: int) -> dict[str, Any]:
     """What it costs that the studio's engine is in another process: the same job here and there, and a desk call."""
     with EngineHost(engine.settings) as host, _runner(engine) as here, JobRunner(host.run, _kept) as there:
@@ -186,11 +200,7 @@ def _precision(settings: Settings, exact: Engine, request: TextToImage, rounds: 
     dtype = _load(chosen.store, chosen).placement.dtype
     if dtype == "float32":
         return {"precision": "float32"}
-
-    def arm(engine: Engine) -> Callable[[], object]:
-        return lambda: list(engine.run(request, lambda: False))
-
-    seconds = time_interleaved({"exact": arm(exact), "chosen": arm(chosen)}, rounds=rounds)
+    seconds = time_interleaved({"exact": _run(exact, request), "chosen": _run(chosen, request)}, rounds=rounds)
     return {"precision": dtype, f"float32 / {dtype}": ratio(seconds["exact"], seconds["chosen"]).as_row()}
 
 
@@ -322,7 +332,7 @@ def _start_once() -> float:
 
 def _answers(address: str, token: str) -> bool:
     try:
-        with urlopen(Request(address, headers={"Authorization": f"Bearer {token}"}), timeout=5) as page:
+        with urlopen(HttpRequest(address, headers={"Authorization": f"Bearer {token}"}), timeout=5) as page:
             return bool(page.status == 200)
     except (URLError, OSError):
         return False

@@ -26,6 +26,8 @@ FLAGS = (
     "height",
     "steps",
     "guidance_scale",
+    "guidance_start",
+    "guidance_end",
     "scheduler",
     "seed",
     "batch",

@@ -23,6 +23,7 @@ from studio.engine.catalog import ModelCard, Scan, scan
 from studio.engine.control import control_of
 from studio.engine.denoise import LoopOptions, LoopStep, Plan, Variation, denoise, rows_at_once, steps_run
 from studio.engine.film import Filming, codebook_of
+from studio.engine.guidance import interval_of
 from studio.engine.images import to_pictures
 from studio.engine.noise import seeds_of
 from studio.engine.replay import TakeUp
@@ -165,7 +166,10 @@ class Engine:
         free = self.store.device.free_bytes()
         memory.check_fits(model, width, height, rows, free)
         took = {"rows": rows, "activation_bytes": memory.estimate_bytes(model, width, height, rows), "free_bytes": free}
+        guided = interval_of(request)
         if loaded.card.family == "pipeline":
+            if guided != (0, 1):
+                raise ModelError(f"{loaded.card.name} is guided in every step.", "Let guidance act from 0 until 1.")
             if options is not None and options != LoopOptions():
                 raise ModelError(f"{loaded.card.name} only makes pictures from prompts.", "Choose another model here.")
             return (yield from sample_stock(self, loaded, request, (width, height), should_stop, took=took))
@@ -177,7 +181,7 @@ class Engine:
             folders=self.settings.checkpoint_folders,
             checksums=self.store.checksums,
         )
-        options = replace(options or LoopOptions(), steering=control)
+        options = replace(options or LoopOptions(), steering=control, guidance=guided)
         if take_up is not None:
             options = replace(options, replay=take_up.replay)
         begin = time.perf_counter()

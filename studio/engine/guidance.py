@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 
 from studio.engine.prompts import Embedding
+from studio.errors import InvalidRequest
+from studio.requests import Sampled
 
 if TYPE_CHECKING:
     from studio.engine.denoise import Conditioning
@@ -79,6 +81,23 @@ class Guidance:
         for weight, output in zip(ready.weights, outputs, strict=True):
             mixed = mixed + weight / total * output
         return mixed
+
+
+def interval_of(request: Sampled) -> tuple[float, float]:
+    """Return the share of the run, from and until in [0, 1], in which guidance acts.
+
+    Guidance does harm in the first, noisiest steps and little in the last (Kynkäänniemi et al. 2024, "Applying
+    Guidance in a Limited Interval"); without it a step runs the model once instead of twice.
+
+    Raises InvalidRequest when it would end before it begins.
+    """
+    if request.guidance_start >= request.guidance_end:
+        raise InvalidRequest(
+            f"Guidance from {request.guidance_start:g} until {request.guidance_end:g} is no part of the run.",
+            "Let it begin before it ends; a guidance scale of 1 leaves it out.",
+            field="guidance_start",
+        )
+    return request.guidance_start, request.guidance_end
 
 
 def _prepare(asked: Sequence[Conditioning]) -> _Asked:

@@ -38,6 +38,7 @@ def test_every_promised_figure_is_there(settings: Settings, monkeypatch: pytest.
     rows = {name for name, value in result.items() if isinstance(value, dict)}
     assert rows >= {
         "streaming engine / stock",
+        "guidance all along / in 60 % of the steps",
         "stock / stock (noise)",
         "own process / in process",
         "desk call",

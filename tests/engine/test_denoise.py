@@ -11,11 +11,13 @@ import torch
 
 from studio.engine.denoise import Blend, Conditioning, LoopOptions, LoopStep, Plan, Start, denoise
 from studio.engine.engine import Engine
+from studio.engine.guidance import interval_of
 from studio.engine.noise import seeds_of
 from studio.engine.prompts import Embedding
 from studio.engine.replay import Replay
 from studio.engine.trajectories import Trajectory
-from studio.errors import InvalidResult
+from studio.errors import InvalidRequest, InvalidResult
+from studio.requests import TextToImage
 from tests.engine.run import loaded, never
 
 SCHEDULERS = ("dpmpp_2m", "dpmpp_sde", "ddim", "euler", "euler_a", "unipc", "lcm")
@@ -143,6 +145,11 @@ def test_guidance_outside_its_interval_costs_no_second_prediction(model: Any) ->
     counted = Counted(model)
     steps_of(counted, plan(model, steps=10), LoopOptions(guidance=(0.2, 0.6)))
     assert counted.rows == [1, 1, 2, 2, 2, 2, 1, 1, 1, 1]
+
+
+def test_guidance_that_ends_before_it_begins_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match=r"Guidance from 0\.6 until 0.2 is no part of the run"):
+        interval_of(TextToImage(prompt="a cat", guidance_start=0.6, guidance_end=0.2))
 
 
 def test_guidance_of_one_is_no_guidance(model: Any) -> None:

@@ -73,6 +73,26 @@ def test_picture_i_of_a_batch_is_the_stock_picture_made_alone_with_its_seed(
         np.testing.assert_array_equal(picture, stock[model](alone)[0])
 
 
+def test_guidance_ends_within_the_run_as_the_stock_pipelines_dynamic_guidance(
+    engine: Engine, stock: dict[str, Stock]
+) -> None:
+    request = small(model="sd1", scheduler="dpmpp_2m", steps=5, guidance_scale=6.5, guidance_end=0.4)
+
+    def unguided_after_two(pipeline: Any, step: int, timestep: Any, kept: dict[str, Any]) -> dict[str, Any]:
+        if step == 1:  # from zero: two steps are done
+            pipeline._guidance_scale = 0.0
+            kept["prompt_embeds"] = kept["prompt_embeds"].chunk(2)[-1]
+        return kept
+
+    theirs = stock["sd1"](
+        request,
+        callback_on_step_end=unguided_after_two,
+        callback_on_step_end_tensor_inputs=["latents", "prompt_embeds"],
+    )
+    np.testing.assert_array_equal(ours(engine, request), theirs)
+    assert not np.array_equal(theirs, ours(engine, request.with_changes(guidance_end=1.0)))
+
+
 def test_a_distilled_model_takes_the_guidance_scale_as_an_input(engine: Engine, stock: dict[str, Stock]) -> None:
     request = small(model="lcm", scheduler="lcm", steps=4, guidance_scale=8)
     np.testing.assert_array_equal(ours(engine, request), stock["lcm"](request))
