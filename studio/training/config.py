@@ -106,6 +106,10 @@ class DiffusionConfig(TaskConfig):
     attend_at: tuple[int, ...] = Field((1,), description="levels with cross-attention, 0 is the finest")
     norm_groups: int = Field(16, ge=1)
     caption_drop: float = Field(0.12, ge=0, lt=1, description="share trained without text, for guidance")
+    time_spread: float = Field(
+        0.0, ge=0, le=3, description="width of the logit-normal law of the trained times; 0: all alike (SD 3: 1)"
+    )
+    time_mean: float = Field(0.0, ge=-3, le=3, description="its middle: above 0 more noise, below 0 less")
     min_snr_gamma: float = Field(0.0, ge=0, description="cap of the loss weight by signal-to-noise; 0 is none")
     align_weight: float = Field(
         0.0, ge=0, description="pull of the middle block to image features of the scenes (REPA)"

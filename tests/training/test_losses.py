@@ -6,7 +6,9 @@ import math
 
 import pytest
 import torch
+from scipy.stats import norm
 
+from studio.training.diffusion import time_share
 from studio.training.losses import (
     balance,
     chroma_loss,
@@ -103,3 +105,13 @@ def test_filling_keeps_known_codes_and_hides_the_asked_share_again() -> None:
     assert (filled == 9).sum().item() == 8
     done = fill_surest(filled, logits, mask=9, left=0.0, noise=0.0, generator=torch.Generator().manual_seed(1))
     assert (done == 9).sum().item() == 0
+
+
+def test_times_are_alike_or_follow_scipys_logit_normal_law() -> None:
+    uniform = torch.linspace(0.001, 0.999, 999, dtype=torch.float64)
+    torch.testing.assert_close(time_share(uniform, 0.3, 0.0), uniform)
+    drawn = time_share(uniform, 0.3, 1.2)
+    wanted = torch.from_numpy(norm.cdf((torch.logit(drawn).numpy() - 0.3) / 1.2))  # back through the law
+    torch.testing.assert_close(wanted, uniform)
+    assert drawn[499].item() == pytest.approx(1 / (1 + math.exp(-0.3)))
+    assert time_share(torch.tensor([0.0]), 0.3, 1.2).item() > 0
