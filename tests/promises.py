@@ -50,7 +50,11 @@ def count(small: int, full: int) -> int:
 
 def promises_of(item: pytest.Item) -> list[str]:
     """Return the promises that a test's docstring names."""
-    text = getattr(getattr(item, "function", None), "__doc__", None) or ""
+    return named(getattr(getattr(item, "function", None), "__doc__", None) or "")
+
+
+def named(text: str) -> list[str]:
+    """Return the promises that a text names, each once."""
     return [name for name in dict.fromkeys(_NAMED.findall(text)) if name in PROMISES]
 
 
@@ -82,7 +86,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def collected(reports: list[pytest.TestReport]) -> dict[str, dict[str, Any]]:
-    """Return for every promise its tests' outcomes, seconds and figures."""
+    """Return for every promise its tests' outcomes and seconds, and the figures of those that held."""
     table: dict[str, dict[str, Any]] = {
         name: {"passed": 0, "failed": 0, "skipped": 0, "seconds": 0.0, "figures": []} for name in PROMISES
     }
@@ -92,7 +96,8 @@ def collected(reports: list[pytest.TestReport]) -> dict[str, dict[str, Any]]:
             row = table[name]
             row[report.outcome] += 1
             row["seconds"] += report.duration
-            row["figures"] += [figures for key, figures in report.user_properties if key == "figures"]
+            if report.outcome == "passed":
+                row["figures"] += [figures for key, figures in report.user_properties if key == "figures"]
     return table
 
 
