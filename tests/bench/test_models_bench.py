@@ -30,7 +30,7 @@ def test_without_a_model_loading_says_so(tmp_path: Path, monkeypatch: pytest.Mon
     assert "no model" in models.run(Settings(data_dir=tmp_path), 1)["loading"]
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without an NVIDIA GPU")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="shows a machine without a GPU: run with CUDA_VISIBLE_DEVICES=")
 def test_full_size_is_skipped_with_a_sentence_on_a_cpu(tmp_path: Path) -> None:
     assert "need an NVIDIA GPU" in full_size.run(Settings(data_dir=tmp_path), 1)["full size"]
 
@@ -45,7 +45,7 @@ def test_the_arms_of_full_size_run_small_on_a_cpu(tmp_path: Path) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="run on a machine with an NVIDIA GPU")
 @pytest.mark.parametrize("name", ["sd15", "sdxl"])
 def test_random_models_of_full_size_stay_finite(name: str) -> None:
     loaded = random_loaded(name, device="cuda:0", dtype="bfloat16")

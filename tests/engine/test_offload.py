@@ -159,7 +159,7 @@ def test_eight_bits_give_nearly_the_same_picture(engine: Engine, tmp_path: Path,
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="run on a machine with an NVIDIA GPU")
 @pytest.mark.parametrize("rung", LADDER)
 def test_every_rung_gives_the_same_picture_on_a_gpu(engine: Engine, tmp_path: Path, rung: str) -> None:
     settings = engine.settings.model_copy(

@@ -158,7 +158,7 @@ def test_the_settings_choose_the_device() -> None:
         choose_device(Settings(device="cpu", dtype="float16"))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without an NVIDIA GPU")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="shows a machine without a GPU: run with CUDA_VISIBLE_DEVICES=")
 def test_a_wanted_gpu_that_is_not_there_gives_the_cpu_and_a_reason() -> None:
     found = choose_device(Settings(device="cuda"))
     assert found.device == "cpu" and "no NVIDIA GPU" in found.reason

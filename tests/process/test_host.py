@@ -207,12 +207,12 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals: run on Linux or macOS")
 @pytest.mark.parametrize("is_stopped", [False, True])
 def test_the_engine_dies_with_its_parent_even_by_kill_9(tmp_path: Path, is_stopped: bool) -> None:
     """No orphans: an engine holds gigabytes. On Linux even one that is stopped goes."""
     if is_stopped and sys.platform != "linux":
-        pytest.skip("only Linux signals a child whose parent died")
+        pytest.skip("only Linux signals a child whose parent died: run on Linux")
     script = tmp_path / "parent.py"
     script.write_text(_PARENT)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -228,7 +228,7 @@ def test_the_engine_dies_with_its_parent_even_by_kill_9(tmp_path: Path, is_stopp
     assert not alive or alive[0].status() == psutil.STATUS_ZOMBIE
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals: run on Linux or macOS")
 def test_the_engine_leaves_ctrl_c_to_its_parent(host: EngineHost) -> None:
     assert host.wait_until_ready(60) and host.pid
     os.kill(host.pid, signal.SIGINT)

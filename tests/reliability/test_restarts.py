@@ -56,7 +56,7 @@ def test_a_queue_killed_again_and_again_loses_and_doubles_nothing(tmp_path: Path
     assert open_jobs == 0
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals: run on Linux or macOS")
 def test_an_engine_lost_in_any_way_costs_one_job(figure: Callable[..., None]) -> None:
     """R16: aborted, killed, ended, stopped: the job fails, its neighbour is made by the next engine."""
     ways, ready, unharmed = ("abort", "killed", "exit", "hang"), [], 0

@@ -17,7 +17,7 @@ from studio_page import Opened
 from tests.promises import count
 
 
-@pytest.mark.skipif(os.name == "nt", reason="counts file descriptors")
+@pytest.mark.skipif(os.name == "nt", reason="counts file descriptors: run on Linux or macOS")
 def test_a_connection_that_breaks_at_any_moment_loses_no_picture(opened: Opened, figure: Callable[..., None]) -> None:
     """R4: the stream of a running job is dropped after any event; every picture is made, kept, and the queue empty."""
     opened.engine.step_seconds = 0.005
