@@ -19,9 +19,9 @@ from studio.errors import InvalidRequest, ModelError
 from studio.events import Cancelled, Event, Finished, Step
 from studio.handlers import Codebooks, handlers
 from studio.requests import DrawTokens, parse
-from studio.settings import Settings
 from tests.engine import tiny
 from tests.engine.prior import save_prior
+from tests.engine.run import settings_for
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +32,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     tiny.save_ldm(folder / "plain")
     for name in ("model", "plain"):
         tiny.ship_preview(folder / name)
-    settings = Settings(
-        data_dir=data, model_folders=(folder,), device="cpu", dtype="float32", preview_seconds=0, memory_gb=4
-    )
+    settings = settings_for(data, folder, memory_gb=4)
     return Engine(settings, handlers=handlers(settings, Codebooks(settings)))
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from studio.engine.engine import Engine
-from studio.settings import Settings
 from tests.engine import tiny
+from tests.engine.run import settings_for
 from tests.engine.stock import STOCK, Stock
 
 
@@ -31,7 +31,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def engine(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """An engine in float32 over the tiny models."""
     data = tmp_path_factory.mktemp("data")
-    settings = Settings(data_dir=data, model_folders=(model_folder,), device="cpu", dtype="float32", preview_seconds=0)
+    settings = settings_for(data, model_folder)
     yield Engine(settings)
 
 

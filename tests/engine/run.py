@@ -1,8 +1,9 @@
-"""Shortcuts of the engine's tests: run a request to its end, load a model, make arrays of pictures."""
+"""Shortcuts of all tests with a real engine: settings, a request run to its end, a loaded model, arrays of pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,14 @@ from PIL import Image
 
 from studio.engine.engine import Engine
 from studio.engine.store import Loaded
-from studio.events import Event, Finished
+from studio.events import Event, Finished, Step
 from studio.requests import Request, TextToImage
+from studio.settings import Settings
+
+
+def settings_for(data: Path, models: Path, **more: Any) -> Settings:
+    """Return settings for tiny models in the folder `models`: float32 on the CPU, a preview at every step."""
+    return Settings(data_dir=data, model_folders=(models,), device="cpu", dtype="float32", preview_seconds=0, **more)
 
 
 def never() -> bool:
@@ -24,11 +31,24 @@ def events_of(engine: Engine, request: Request, should_stop: Callable[[], bool] 
     return list(engine.run(request, should_stop))
 
 
-def finish(engine: Engine, **values: Any) -> Finished:
-    """Run a small text-to-image request to its end."""
-    ending = events_of(engine, small(**values))[-1]
+def events_until(engine: Engine, request: Request, steps: int) -> list[Event]:
+    """Return what the engine says about `request` when it is stopped after so many steps."""
+    said: list[Event] = []
+    for event in engine.run(request, lambda: sum(isinstance(one, Step) for one in said) >= steps):
+        said.append(event)
+    return said
+
+
+def finished(engine: Engine, request: Request) -> Finished:
+    """Run `request` to its end."""
+    ending = events_of(engine, request)[-1]
     assert isinstance(ending, Finished)
     return ending
+
+
+def finish(engine: Engine, **values: Any) -> Finished:
+    """Run a small text-to-image request to its end."""
+    return finished(engine, small(**values))
 
 
 def small(**values: Any) -> TextToImage:

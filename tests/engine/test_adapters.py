@@ -19,18 +19,14 @@ from studio.requests import LoraUse
 from studio.settings import Settings
 from tests.engine import tiny
 from tests.engine.adapter_files import save_embedding, save_kohya, save_lora
-from tests.engine.run import arrays, finish, loaded, small
+from tests.engine.run import arrays, finish, loaded, settings_for, small
 from tests.engine.stock import STOCK, Stock
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny "sd1" and "sdxl" with LoRAs "ink", "oil" (as kohya saves it), "xl", and embeddings "neg", "duo", "both"."""
-    folder = tmp_path_factory.mktemp("models")
-    tiny.save_sd(folder / "sd1")
-    tiny.save_sdxl(folder / "sdxl")
-    for name in ("sd1", "sdxl"):
-        tiny.ship_preview(folder / name)
+    folder = tiny.save_pair(tmp_path_factory.mktemp("models"))
     (folder / "Lora").mkdir()
     (folder / "embeddings").mkdir()
     save_lora(folder / "sd1", folder / "Lora", "ink", metadata={"modelspec.trigger_phrase": "ink wash"})
@@ -46,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def engine(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     data = tmp_path_factory.mktemp("data")
-    yield Engine(Settings(data_dir=data, model_folders=(folder,), device="cpu", dtype="float32", preview_seconds=0))
+    yield Engine(settings_for(data, folder))
 
 
 def _theirs(folder: Path, model: str, loras: dict[str, float], **values: Any) -> np.ndarray:

@@ -21,18 +21,14 @@ from studio.requests import Upscale
 from studio.settings import Settings
 from tests.engine import tiny
 from tests.engine.original import vae_weights
-from tests.engine.run import arrays, events_of, finish, loaded, small
+from tests.engine.run import arrays, events_of, finish, loaded, settings_for, small
 from tests.engine.stock import STOCK, Stock
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny "sd1" and "sdxl"; a VAE as "sharp" (folder), "named" and "original" (files), and some that do not fit."""
-    folder = tmp_path_factory.mktemp("models")
-    tiny.save_sd(folder / "sd1")
-    tiny.save_sdxl(folder / "sdxl")
-    for name in ("sd1", "sdxl"):
-        tiny.ship_preview(folder / name)
+    folder = tiny.save_pair(tmp_path_factory.mktemp("models"))
     vaes = folder / "VAE"
     torch.manual_seed(9)
     vae = AutoencoderKL.from_config(AutoencoderKL.load_config(folder / "sd1" / "vae"))
@@ -55,7 +51,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> PictureStore:
 @pytest.fixture(scope="module")
 def engine(folder: Path, pictures: PictureStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     data = tmp_path_factory.mktemp("data")
-    settings = Settings(data_dir=data, model_folders=(folder,), device="cpu", dtype="float32", preview_seconds=0)
+    settings = settings_for(data, folder)
     yield Engine(settings, read_picture=pictures.get, handlers=handlers(settings))
 
 

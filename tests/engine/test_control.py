@@ -21,7 +21,7 @@ from studio.pictures import PictureStore
 from studio.settings import Settings
 from tests.engine import tiny, tiny_stock
 from tests.engine.control_files import save_controlnet, save_one_file, save_original
-from tests.engine.run import arrays, finish, loaded, small
+from tests.engine.run import arrays, finish, loaded, settings_for, small
 from tests.engine.stock import CHOICES, STOCK, Stock
 
 PIPELINES: dict[str, Any] = {"sd1": StableDiffusionControlNetPipeline, "sdxl": StableDiffusionXLControlNetPipeline}
@@ -30,11 +30,7 @@ PIPELINES: dict[str, Any] = {"sd1": StableDiffusionControlNetPipeline, "sdxl": S
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny "sd1" and "sdxl"; ControlNets "edges" (folder), "original" and "named" (files, the same), "edges-xl"."""
-    folder = tmp_path_factory.mktemp("models")
-    tiny.save_sd(folder / "sd1")
-    tiny.save_sdxl(folder / "sdxl")
-    for name in ("sd1", "sdxl"):
-        tiny.ship_preview(folder / name)
+    folder = tiny.save_pair(tmp_path_factory.mktemp("models"))
     nets = folder / "ControlNet"
     net = save_controlnet(folder / "sd1", nets / "edges")
     save_original(net, nets / "original.safetensors")
@@ -51,7 +47,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> PictureStore:
 @pytest.fixture(scope="module")
 def engine(folder: Path, pictures: PictureStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     data = tmp_path_factory.mktemp("data")
-    settings = Settings(data_dir=data, model_folders=(folder,), device="cpu", dtype="float32", preview_seconds=0)
+    settings = settings_for(data, folder)
     yield Engine(settings, read_picture=pictures.get)
 
 

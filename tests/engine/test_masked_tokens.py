@@ -27,7 +27,7 @@ from studio.settings import Settings
 from studio.training import tokens as training
 from tests.engine import tiny
 from tests.engine.prior import maskgit, save_prior
-from tests.engine.run import arrays, events_of, loaded
+from tests.engine.run import arrays, events_of, loaded, settings_for
 
 PRIOR = "model-tokens"
 
@@ -44,9 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def studio(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     data = tmp_path_factory.mktemp("data")
-    return Engine(
-        Settings(data_dir=data, model_folders=(folder,), device="cpu", dtype="float32", preview_seconds=0, memory_gb=4)
-    )
+    return Engine(settings_for(data, folder, memory_gb=4))
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,7 @@ from studio.engine.engine import Engine
 from studio.engine.noise import generators_of
 from studio.engine.stock_kinds import STOCK_KINDS
 from studio.events import Finished, Step
-from studio.settings import Settings
-from tests.engine.run import arrays, events_of, loaded, small
+from tests.engine.run import arrays, events_of, loaded, settings_for, small
 from tests.engine.test_stock_pipelines import CLASSES
 from tests.engine.tiny_kinds import KINDS, save_kind
 
@@ -24,9 +23,7 @@ def test_none_is_left_out() -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_the_pipelines_own_pixels_at_the_size_asked_for(name: str, tmp_path: Path) -> None:
     save_kind(name, tmp_path / "models" / "tiny")
-    settings = Settings(
-        data_dir=tmp_path, model_folders=(tmp_path / "models",), device="cpu", dtype="float32", preview_seconds=0
-    )
+    settings = settings_for(tmp_path, tmp_path / "models")
     engine, kind = Engine(settings), STOCK_KINDS[name]
     request = small(model="tiny", scheduler="own", steps=2, guidance_scale=3.0, width=64, height=96)
     events = events_of(engine, request)

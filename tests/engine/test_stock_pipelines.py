@@ -20,10 +20,9 @@ from studio.engine.noise import generators_of
 from studio.engine.stock_kinds import STOCK_KINDS
 from studio.errors import InvalidRequest, ModelError
 from studio.events import Cancelled, Finished, Step
-from studio.settings import Settings
 from tests.engine import tiny_stock
 from tests.engine.adapter_files import save_embedding
-from tests.engine.run import arrays, events_of, finish, loaded, small
+from tests.engine.run import arrays, events_of, finish, loaded, settings_for, small
 
 CLASSES = {"sd3": "StableDiffusion3Pipeline", "flux": "FluxPipeline", "amused": "AmusedPipeline"}
 ABSENT = {"sd3": dict.fromkeys(("text_encoder_3", "tokenizer_3", "image_encoder", "feature_extractor"))}
@@ -41,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def engine(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     data = tmp_path_factory.mktemp("data")
-    yield Engine(Settings(data_dir=data, model_folders=(folder,), device="cpu", dtype="float32", preview_seconds=0))
+    yield Engine(settings_for(data, folder))
 
 
 def ask(model: str, **values: Any) -> dict[str, Any]:
@@ -151,6 +150,8 @@ def test_cards_offer_the_models_own_scheduler_and_presets(folder: Path) -> None:
 def test_another_scheduler_a_mask_and_prompt_weights_are_answered(engine: Engine) -> None:
     with pytest.raises(InvalidRequest, match="does not fit this model"):
         finish(engine, **ask("sd3", scheduler="euler"))
+    with pytest.raises(ModelError, match="is guided in every step"):
+        finish(engine, **ask("sd3", guidance_end=0.5))
     weighted = finish(engine, **ask("sd3", prompt="a (red:1.4) cat"))
     assert any("plain words" in note for note in weighted.notes)
     plain = finish(engine, **ask("sd3", prompt="a red cat"))

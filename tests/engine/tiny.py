@@ -125,6 +125,13 @@ def save_sdxl(folder: Path) -> Path:
     return folder
 
 
+def save_pair(folder: Path) -> Path:
+    """Save "sd1" and "sdxl" with preview maps below `folder`, and return it."""
+    ship_preview(save_sd(folder / "sd1"))
+    ship_preview(save_sdxl(folder / "sdxl"))
+    return folder
+
+
 def ship_preview(folder: Path) -> None:
     """Give a saved folder a made-up preview map, which spares every test the fit (that has its own test)."""
     autoencoder = folder / "vqvae" if (folder / "vqvae").is_dir() else folder / "vae"

@@ -13,13 +13,12 @@ from PIL import Image
 
 from studio.engine.engine import Engine
 from studio.errors import InvalidRequest, UnknownName
-from studio.events import Cancelled, Event, Finished, Step
+from studio.events import Cancelled, Finished, Step
 from studio.handlers import handlers
 from studio.pictures import PictureStore
-from studio.requests import Request, Upscale, Walk
-from studio.settings import Settings
+from studio.requests import Upscale, Walk
 from tests.engine import tiny
-from tests.engine.run import small
+from tests.engine.run import events_of, events_until, finished, settings_for, small
 
 
 @pytest.fixture(scope="module")
@@ -34,21 +33,8 @@ def engine(pictures: PictureStore, tmp_path_factory: pytest.TempPathFactory) -> 
         save(folder / name)
         tiny.ship_preview(folder / name)
     data = tmp_path_factory.mktemp("data")
-    settings = Settings(data_dir=data, model_folders=(folder,), device="cpu", dtype="float32", preview_seconds=0)
+    settings = settings_for(data, folder)
     yield Engine(settings, read_picture=pictures.get, handlers=handlers(settings))
-
-
-def events_of(engine: Engine, request: Request, stop_after: int = 10**9) -> list[Event]:
-    said: list[Event] = []
-    for event in engine.run(request, lambda: sum(isinstance(one, Step) for one in said) >= stop_after):
-        said.append(event)
-    return said
-
-
-def finish(engine: Engine, request: Request) -> Finished:
-    ending = events_of(engine, request)[-1]
-    assert isinstance(ending, Finished)
-    return ending
 
 
 def gradient(width: int, height: int) -> Image.Image:
@@ -59,12 +45,12 @@ def gradient(width: int, height: int) -> Image.Image:
 
 def test_plain_upscaling_is_lanczos_and_keeps_transparency(engine: Engine, pictures: PictureStore) -> None:
     source = gradient(40, 24)
-    larger = finish(engine, Upscale(source=pictures.put(source), scale=2))
+    larger = finished(engine, Upscale(source=pictures.put(source), scale=2))
     expected = source.resize((80, 48), Image.Resampling.LANCZOS)
     np.testing.assert_array_equal(np.asarray(larger.images[0]), np.asarray(expected))
     clear = source.copy()
     clear.putalpha(Image.new("L", source.size, 90))
-    assert np.asarray(finish(engine, Upscale(source=pictures.put(clear), scale=4)).images[0])[..., 3].mean() == 90
+    assert np.asarray(finished(engine, Upscale(source=pictures.put(clear), scale=4)).images[0])[..., 3].mean() == 90
 
 
 @pytest.mark.parametrize("size", [(72, 40), (20, 30), (64, 64)])
@@ -80,13 +66,13 @@ def test_refining_gives_the_scaled_size_and_the_same_picture_twice(
     done = [event for event in said if isinstance(event, Step)]
     assert [event.index for event in done] == list(range(1, done[-1].total + 1))
     assert done[0].preview is not None
-    np.testing.assert_array_equal(np.asarray(first.images[0]), np.asarray(finish(engine, request).images[0]))
+    np.testing.assert_array_equal(np.asarray(first.images[0]), np.asarray(finished(engine, request).images[0]))
 
 
 def test_stopping_between_tiles_ends_the_run(engine: Engine, pictures: PictureStore) -> None:
     request = Upscale(source=pictures.put(gradient(100, 100)), scale=2, method="refine", model="ldm", steps=4,
                       scheduler="ddim", strength=0.5)  # fmt: skip
-    ending = events_of(engine, request, stop_after=3)[-1]
+    ending = events_until(engine, request, 3)[-1]
     assert ending == Cancelled(at_step=3)
 
 
@@ -107,7 +93,7 @@ def test_a_walk_begins_and_ends_with_the_pictures_of_its_ends(engine: Engine, mo
     frames = imageio.imread(Path(ending.extras["file"]), index=...)
     assert len(frames) == 4
     assert [event.index for event in said if isinstance(event, Step)] == list(range(1, 13))
-    ends = [finish(engine, small(prompt=prompt, seed=seed, model=model)).images[0]
+    ends = [finished(engine, small(prompt=prompt, seed=seed, model=model)).images[0]
             for prompt, seed in (("a red apple", 3), ("a blue boat", 4))]  # fmt: skip
     for frame, own_end, other in ((frames[0], *ends), (frames[3], *reversed(ends))):
         assert 2 * distance(frame, own_end) < distance(frame, other), "the film is lossy, its ends are known again"
@@ -119,4 +105,4 @@ def distance(frame: np.ndarray, picture: Image.Image) -> float:
 
 def test_a_walk_can_be_stopped(engine: Engine) -> None:
     request = Walk(prompt="a", to_seed=9, frames=5, width=64, height=64, steps=3, model="ldm")
-    assert isinstance(events_of(engine, request, stop_after=4)[-1], Cancelled)
+    assert isinstance(events_until(engine, request, 4)[-1], Cancelled)

@@ -10,8 +10,8 @@ import pytest
 from studio.engine.engine import Engine
 from studio.handlers import handlers
 from studio.pictures import PictureStore
-from studio.settings import Settings
 from tests.engine import tiny
+from tests.engine.run import settings_for
 
 
 @pytest.fixture(scope="package")
@@ -36,5 +36,5 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> PictureStore:
 def engine(model_folder: Path, pictures: PictureStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """An engine in float32 over the tiny models."""
     data = tmp_path_factory.mktemp("data")
-    settings = Settings(data_dir=data, model_folders=(model_folder,), device="cpu", dtype="float32", preview_seconds=0)
+    settings = settings_for(data, model_folder)
     yield Engine(settings, read_picture=pictures.get, handlers=handlers(settings))

@@ -12,7 +12,7 @@ from studio.codebook.vqgan import Vqgan
 from studio.engine.engine import Engine
 from studio.inpaint.context import Context
 from studio.pictures import PictureStore
-from studio.settings import Settings
+from tests.engine.run import settings_for
 from tests.engine.tiny import save_ldm, save_sd
 
 
@@ -34,9 +34,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def engine(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """A real engine, in float32 on the CPU."""
     data_dir = tmp_path_factory.mktemp("data")
-    settings = Settings(
-        data_dir=data_dir, model_folders=(models,), device="cpu", dtype="float32", preview_seconds=0, memory_gb=4
-    )
+    settings = settings_for(data_dir, models, memory_gb=4)
     return Engine(settings, read_picture=PictureStore(data_dir / "inputs").get)
 
 

@@ -11,14 +11,15 @@ import torch
 from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
 
 from studio.engine.denoise import Plan, denoise
-from studio.engine.engine import Engine, Result
+from studio.engine.engine import Engine
 from studio.engine.images import to_tensor
 from studio.engine.noise import draw, generators_of
-from studio.engine.store import Loaded
+from studio.engine.result import Result
 from studio.errors import ModelError
 from studio.events import Step
 from studio.inpaint.repaint import loop_options, repaint
 from studio.requests import Inpaint, parse
+from tests.engine.run import loaded
 from tests.stylize.waves import waves
 
 PICTURE = waves(96, 64, seed=1)
@@ -32,16 +33,6 @@ def asked(**settings: Any) -> Inpaint:
     made = parse({**values, **settings})
     assert isinstance(made, Inpaint)
     return made
-
-
-def loaded(engine: Engine, model: str) -> Loaded:
-    """The engine's model."""
-    loading = engine.load(model)
-    while True:
-        try:
-            next(loading)
-        except StopIteration as stop:
-            return stop.value
 
 
 def ours(engine: Engine, model: str, request: Inpaint, **how: Any) -> tuple[list[Step], Result]:

@@ -17,10 +17,9 @@ from studio.inpaint.context import Context
 from studio.inpaint.run import run_inpaint
 from studio.inpaint.tokens import partly_hidden
 from studio.pictures import PictureStore
-from studio.settings import Settings
 from tests.engine import tiny
 from tests.engine.prior import save_prior
-from tests.engine.run import loaded
+from tests.engine.run import loaded, settings_for
 from tests.inpaint.test_run import asked, assert_untouched, mask_of, run
 from tests.stylize.waves import waves
 
@@ -33,9 +32,7 @@ def priors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
     tiny.save_sd(folder / "other")
     for name in ("model", "other"):
         tiny.ship_preview(folder / name)
-    settings = Settings(
-        data_dir=data, model_folders=(folder,), device="cpu", dtype="float32", preview_seconds=0, memory_gb=4
-    )
+    settings = settings_for(data, folder, memory_gb=4)
     engine = Engine(settings, read_picture=PictureStore(data / "inputs").get)
     vqgan = Vqgan.load(folder / "model")
     yield Context.of(engine, lambda model: vqgan)

@@ -13,6 +13,7 @@ from studio.pictures import PictureStore
 from studio.process.host import EngineHost
 from studio.settings import Settings
 from tests.engine import tiny
+from tests.engine.run import settings_for
 from tests.reliability.short_of_memory import ShortOfMemory
 
 
@@ -25,7 +26,7 @@ def tiny_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     for model in folder.iterdir():
         tiny.ship_preview(model)
     data = tmp_path_factory.mktemp("data")
-    return Settings(data_dir=data, model_folders=(folder,), device="cpu", dtype="float32", preview_seconds=0)
+    return settings_for(data, folder)
 
 
 @pytest.fixture

@@ -21,11 +21,11 @@ from PIL import Image
 
 from studio.engine.engine import Engine
 from studio.errors import InvalidResult, OutOfMemory
-from studio.events import Cancelled, Event, Finished, Step
+from studio.events import Cancelled, Finished, Step
 from studio.pictures import PictureStore
 from studio.process.host import EngineHost, EngineLost
 from studio.requests import Inpaint, Request, TextToImage
-from tests.engine.run import finish, loaded, small
+from tests.engine.run import finish, finished, loaded, small
 from tests.promises import count
 
 ERRORS: tuple[Callable[[], Exception], ...] = (
@@ -216,15 +216,7 @@ def drawn(dice: random.Random) -> TextToImage:
     )
 
 
-def finished(engine: Engine, request: Request) -> Finished:
-    """Run a request to its end."""
-    events: list[Event] = list(engine.run(request, lambda: False))
-    ending = events[-1]
-    assert isinstance(ending, Finished)
-    return ending
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals: run on Linux or macOS")
 def test_a_new_engine_takes_over_in_mid_job_and_paints_the_same(host: EngineHost, figure: Callable[..., None]) -> None:
     """R16 and R17, with the real engine: killed under a job; the next one, which has to load again, paints the same."""
     ask, ready = small(model="ldm"), []

@@ -20,9 +20,9 @@ from studio.events import Finished, Step
 from studio.inpaint.context import Context
 from studio.pictures import PictureStore
 from studio.requests import Stylize, parse
-from studio.settings import Settings
 from studio.stylize.diffusion import freedom
 from studio.stylize.run import run_stylize
+from tests.engine.run import settings_for
 from tests.engine.tiny import save_ldm, save_sd
 from tests.stylize.waves import waves
 
@@ -61,9 +61,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def context(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Context:
     """A real engine on the CPU in float32."""
     data_dir = tmp_path_factory.mktemp("data")
-    settings = Settings(
-        data_dir=data_dir, model_folders=(models,), device="cpu", dtype="float32", preview_seconds=0, memory_gb=4
-    )
+    settings = settings_for(data_dir, models, memory_gb=4)
     engine = Engine(settings, read_picture=PictureStore(data_dir / "inputs").get)
     vqgan = Vqgan.load(models / "tiny-ldm")
     return Context.of(engine, lambda model: vqgan)

@@ -10,10 +10,9 @@ import torch
 from studio.engine.engine import Engine
 from studio.engine.preview import SHIPPED_NAME, PreviewMap, save
 from studio.requests import TextToImage
-from studio.settings import Settings
 from studio.training.latents import encode_codes
 from studio.training.stream import Batch
-from tests.engine.run import loaded
+from tests.engine.run import loaded, settings_for
 from tests.training.tiny import NAMES, SIDE, diffusion_task, pictures, tokens_task
 
 CAPTIONS = [f"a {name} square" for name in NAMES]
@@ -31,9 +30,7 @@ def test_a_prior_that_learned_four_pictures_makes_them_from_their_captions(tmp_p
     task.export(folder)
     expected = encode_codes(task.vqvae, pictures()).numpy()  # (4, 8, 8)
 
-    engine = Engine(
-        Settings(data_dir=tmp_path, model_folders=(folder.parent,), device="cpu", dtype="float32", preview_seconds=0)
-    )
+    engine = Engine(settings_for(tmp_path, folder.parent))
     model = engine.scan().find("learned-tokens")
     flat = PreviewMap(torch.zeros(3, 4, 1, 1), torch.zeros(3), 1, 0.0)  # spares the fit
     save(flat, engine.store.checksums.of(folder / "vqvae"), folder / SHIPPED_NAME)

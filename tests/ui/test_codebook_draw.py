@@ -20,13 +20,13 @@ from studio.gallery import Gallery, recorder
 from studio.handlers import Codebooks, handlers
 from studio.jobs import JobRunner
 from studio.pictures import PictureStore
-from studio.settings import Settings
 from studio.ui.canvas.routes import canvas_routes
 from studio.ui.codebook_routes import codebook_routes
 from studio.ui.session import Sessions
 from studio.ui.tabs.codebook import codebook_page
 from tests.engine import tiny
 from tests.engine.prior import save_prior
+from tests.engine.run import settings_for
 
 pytestmark = pytest.mark.browser
 APP = "window.studioCodebook"
@@ -39,9 +39,7 @@ def page(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder, models = tmp_path_factory.mktemp("draw"), tmp_path_factory.mktemp("models")
     save_prior(tiny.save_ldm(models / "model"))
     tiny.ship_preview(models / "model")
-    settings = Settings(
-        data_dir=folder, model_folders=(models,), device="cpu", dtype="float32", preview_seconds=0, memory_gb=4
-    )
+    settings = settings_for(folder, models, memory_gb=4)
     codebooks, store, sessions = Codebooks(settings), PictureStore(folder / "inputs"), Sessions(b"k" * 32)
     engine = Engine(settings, read_picture=store.get, handlers=handlers(settings, codebooks))
     desk = Desk(
