@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from studio.training.stream import Source, to_pm1
 from studio.training.text import TextEncoder
 
 _CHUNK = 32
+_FACTS, _FILLED = "scenes.json", "filled.json"
 
 
 def codes_digest(vqvae: VQModel) -> str:
@@ -101,64 +102,84 @@ def open_scenes(folder: Path) -> EncodedScenes:
     Raises StudioError when there is nothing.
     """
     try:
-        meta = json.loads((folder / "scenes.json").read_text(encoding="utf-8"))
-        filled = json.loads((folder / "filled.json").read_text(encoding="utf-8"))
+        meta = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        filled = json.loads((folder / _FILLED).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise StudioError(f"{folder} has no encoded scenes.", hint="Encode them first: studio train encode.") from error
     return _map(folder, meta, count=filled, filled=filled)
 
 
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """What encodes a scene: its picture to codes, its caption to hidden states, and its picture to ``features``."""
+
+    vqvae: VQModel
+    text: TextEncoder
+    features: EfficientNetFeatures | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the autoencoder is."""
+        return next(self.vqvae.parameters()).device
+
+    def facts(self, size: int) -> dict[str, Any]:
+        """Return what a folder of scenes of ``size`` pixels must agree with."""
+        side = size // 2 ** (len(self.vqvae.config.block_out_channels) - 1)
+        facts = {"codes": codes_digest(self.vqvae), "side": side, "length": self.text.length, "width": self.text.width}
+        return facts if self.features is None else {**facts, "features": size // 32}
+
+    def encode(self, scenes: EncodedScenes, rows: slice, drawn: Sequence[tuple[NDArray[np.integer], str, int]]) -> None:
+        """Write ``drawn``, pictures (3, h, w) with captions, into ``rows`` of ``scenes``."""
+        pictures = to_pm1(torch.from_numpy(np.stack([picture for picture, _, _ in drawn]))).to(self.device)
+        scenes.codes[rows] = encode_codes(self.vqvae, pictures).cpu().numpy().astype(np.uint16)
+        if self.features is not None and scenes.features is not None:
+            scenes.features[rows] = features_of(self.features, pictures).cpu().numpy()
+        with _half(self.device):
+            scenes.context[rows] = self.text([caption for _, caption, _ in drawn]).cpu().numpy()
+
+
 def encode_scenes(
     source: Source,
-    vqvae: VQModel,
-    text: TextEncoder,
+    networks: Networks,
     folder: Path,
     *,
     count: int,
     seed: int = 0,
     size: int = 256,
     origin: str = "",
-    features: EfficientNetFeatures | None = None,
     on_progress: Callable[[int, int], None] = lambda done, count: None,
 ) -> EncodedScenes:
     """Return ``count`` encoded scenes, making those that ``folder`` does not have yet.
 
-    ``origin`` names the data (a pack's digest), so that scenes of two packs never mix. With the network ``features``
-    what it sees is kept too.
+    ``origin`` names the data (a pack's digest), so that scenes of two packs never mix.
 
     Raises StudioError when the folder belongs to another codebook or another setting.
     """
-    side = size // 2 ** (len(vqvae.config.block_out_channels) - 1)
-    meta = {"codes": codes_digest(vqvae), "seed": seed, "side": side, "length": text.length, "width": text.width,
-            "origin": origin}  # fmt: skip
-    if features is not None:
-        meta["features"] = size // 32
-    folder.mkdir(parents=True, exist_ok=True)
-    described, filled_path = folder / "scenes.json", folder / "filled.json"
-    if described.is_file() and json.loads(described.read_text(encoding="utf-8")) != meta:
-        raise StudioError(
-            f"{folder} holds scenes of another codebook, pack or setting.", "Choose another folder, or delete this one."
-        )
-    described.write_text(json.dumps(meta), encoding="utf-8")
-    filled = json.loads(filled_path.read_text(encoding="utf-8")) if filled_path.is_file() else 0
-    scenes = _map(folder, meta, count=max(count, filled), filled=filled)
-    device = next(vqvae.parameters()).device
-    vqvae = vqvae.to(memory_format=torch.channels_last)
+    networks.vqvae.to(memory_format=torch.channels_last)
+    scenes = _begun(folder, {**networks.facts(size), "seed": seed, "origin": origin}, count)
     with (folder / "captions.txt").open("a", encoding="utf-8") as captions:
         while scenes.filled < count:
             rows = slice(scenes.filled, min(scenes.filled + _CHUNK, count))
             drawn = [source.sample(np.random.default_rng((seed, i)), size) for i in range(rows.start, rows.stop)]
-            pictures = to_pm1(torch.from_numpy(np.stack([picture for picture, _, _ in drawn]))).to(device)
-            scenes.codes[rows] = encode_codes(vqvae, pictures).cpu().numpy().astype(np.uint16)
-            if features is not None and scenes.features is not None:
-                scenes.features[rows] = features_of(features, pictures).cpu().numpy()
-            with _half(device):
-                scenes.context[rows] = text([caption for _, caption, _ in drawn]).cpu().numpy()
+            networks.encode(scenes, rows, drawn)
             captions.write("".join(f"{row}\t{sample[1]}\n" for row, sample in enumerate(drawn, rows.start)))
             scenes.filled = rows.stop
-            filled_path.write_text(json.dumps(scenes.filled), encoding="utf-8")
+            (folder / _FILLED).write_text(json.dumps(scenes.filled), encoding="utf-8")
             on_progress(scenes.filled, count)
     return scenes
+
+
+def _begun(folder: Path, facts: dict[str, Any], count: int) -> EncodedScenes:
+    """Return the scenes in ``folder``, with room for ``count``; raises StudioError when they are not of ``facts``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    described, filled = folder / _FACTS, folder / _FILLED
+    if described.is_file() and json.loads(described.read_text(encoding="utf-8")) != facts:
+        raise StudioError(
+            f"{folder} holds scenes of another codebook, pack or setting.", "Choose another folder, or delete this one."
+        )
+    described.write_text(json.dumps(facts), encoding="utf-8")
+    done = json.loads(filled.read_text(encoding="utf-8")) if filled.is_file() else 0
+    return _map(folder, facts, count=max(count, done), filled=done)
 
 
 def _map(folder: Path, meta: dict[str, Any], *, count: int, filled: int) -> EncodedScenes:

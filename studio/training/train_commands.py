@@ -199,7 +199,7 @@ def _text(args: argparse.Namespace, out: Out) -> int:
 
 def _encode(args: argparse.Namespace, out: Out) -> int:
     from studio.training.evaluate import load_vqvae
-    from studio.training.latents import encode_scenes
+    from studio.training.latents import Networks, encode_scenes
     from studio.training.pack import Pack
     from studio.training.perceptual import EfficientNetFeatures
     from studio.training.stream import PackSource
@@ -209,10 +209,13 @@ def _encode(args: argparse.Namespace, out: Out) -> int:
         if done % 1024 < 32 or done == count:
             out(f"{done}/{count} scenes")
 
-    vqvae, text = load_vqvae(Path(args.vqvae)), TextEncoder.load(Path(args.text_encoder))
     pack = Pack.open(args.data)
-    seen = EfficientNetFeatures() if args.features else None
+    networks = Networks(
+        load_vqvae(Path(args.vqvae)),
+        TextEncoder.load(Path(args.text_encoder)),
+        EfficientNetFeatures() if args.features else None,
+    )
     source = PackSource(pack, composed=args.composed)
     origin = pack.digest if args.composed == 1 else f"{pack.digest} composed {args.composed:g}"
-    encode_scenes(source, vqvae, text, args.out, count=args.count, origin=origin, features=seen, on_progress=tell)
+    encode_scenes(source, networks, args.out, count=args.count, origin=origin, on_progress=tell)
     return 0

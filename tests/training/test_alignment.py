@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from studio.errors import StudioError
 from studio.training.alignment import FEATURE_CHANNELS, Alignment
-from studio.training.latents import encode_scenes, open_scenes
+from studio.training.latents import Networks, encode_scenes, open_scenes
 from studio.training.stream import Batch
 from tests.training.tiny import SIDE, Squares, diffusion_task, text_encoder, vqmodel
 
@@ -44,8 +44,8 @@ def test_it_measures_one_minus_the_cosine(tmp_path: Path) -> None:
 
 
 def test_scenes_keep_features_and_training_pulls_towards_them(tmp_path: Path) -> None:
-    model, text = vqmodel(), text_encoder(tmp_path / "text")
-    scenes = encode_scenes(Squares(), model, text, tmp_path / "s", count=4, size=SIDE, features=Eyes())  # type: ignore[arg-type]
+    networks = Networks(vqmodel(), text_encoder(tmp_path / "text"), Eyes())  # type: ignore[arg-type]
+    scenes = encode_scenes(Squares(), networks, tmp_path / "s", count=4, size=SIDE)
     again = open_scenes(tmp_path / "s").features_of([2])
     assert again.shape == (1, FEATURE_CHANNELS, SIDE // 32, SIDE // 32)
     task = diffusion_task(tmp_path, align_weight=1.0, learning_rate=3e-3)
@@ -58,6 +58,7 @@ def test_scenes_keep_features_and_training_pulls_towards_them(tmp_path: Path) ->
 
 
 def test_scenes_without_features_say_how_to_get_them(tmp_path: Path) -> None:
-    scenes = encode_scenes(Squares(), vqmodel(), text_encoder(tmp_path / "text"), tmp_path / "s", count=2, size=SIDE)
+    networks = Networks(vqmodel(), text_encoder(tmp_path / "text"))
+    scenes = encode_scenes(Squares(), networks, tmp_path / "s", count=2, size=SIDE)
     with pytest.raises(StudioError, match="no image features"):
         scenes.features_of([0])

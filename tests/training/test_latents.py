@@ -10,7 +10,7 @@ import torch
 from transformers import BertModel, BertTokenizerFast
 
 from studio.errors import StudioError
-from studio.training.latents import codes_digest, encode_codes, encode_scenes, open_scenes
+from studio.training.latents import Networks, codes_digest, encode_codes, encode_scenes, open_scenes
 from studio.training.stream import to_pm1
 from studio.training.text import TextEncoder
 from tests.training.tiny import SIDE, Squares, text_encoder, vqmodel
@@ -18,7 +18,7 @@ from tests.training.tiny import SIDE, Squares, text_encoder, vqmodel
 
 def test_scenes_are_what_encoding_each_afresh_gives(tmp_path: Path) -> None:
     model, text = vqmodel(), text_encoder(tmp_path / "text")
-    scenes = encode_scenes(Squares(), model, text, tmp_path / "scenes", count=5, size=SIDE)
+    scenes = encode_scenes(Squares(), Networks(model, text), tmp_path / "scenes", count=5, size=SIDE)
     picture, caption, _ = Squares().sample(np.random.default_rng((0, 3)), SIDE)
     expected = encode_codes(model, to_pm1(torch.from_numpy(picture)[None]))
     assert (scenes.codes[3] != expected[0].numpy()).mean() < 0.05  # bfloat16: a tie may fall the other way
@@ -27,19 +27,19 @@ def test_scenes_are_what_encoding_each_afresh_gives(tmp_path: Path) -> None:
 
 def test_a_folder_that_was_cut_is_extended_and_keeps_what_it_had(tmp_path: Path) -> None:
     model, text = vqmodel(), text_encoder(tmp_path / "text")
-    first = np.array(encode_scenes(Squares(), model, text, tmp_path / "s", count=3, size=SIDE).codes)
+    first = np.array(encode_scenes(Squares(), Networks(model, text), tmp_path / "s", count=3, size=SIDE).codes)
     assert len(open_scenes(tmp_path / "s")) == 3
-    longer = encode_scenes(Squares(), model, text, tmp_path / "s", count=6, size=SIDE)
+    longer = encode_scenes(Squares(), Networks(model, text), tmp_path / "s", count=6, size=SIDE)
     assert np.array_equal(longer.codes[:3], first)
     assert len(open_scenes(tmp_path / "s")) == 6
 
 
 def test_scenes_of_another_codebook_are_refused(tmp_path: Path) -> None:
     model, text = vqmodel(), text_encoder(tmp_path / "text")
-    encode_scenes(Squares(), model, text, tmp_path / "s", count=2, size=SIDE)
+    encode_scenes(Squares(), Networks(model, text), tmp_path / "s", count=2, size=SIDE)
     model.quantize.embedding.weight.data.neg_()
     with pytest.raises(StudioError, match="another codebook"):
-        encode_scenes(Squares(), model, text, tmp_path / "s", count=2, size=SIDE)
+        encode_scenes(Squares(), Networks(model, text), tmp_path / "s", count=2, size=SIDE)
 
 
 def test_the_digest_follows_the_codes_and_not_the_decoder() -> None:
