@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.engine.addon_keys import KINDS, Kind, base_of, is_lycoris, kind_of, text_width
-from studio.engine.catalog import DEPTH
+from studio.engine.catalog import DEPTH, visible
 from studio.engine.checkpoint import Header, read_folder_headers, read_header
 from studio.engine.recognise import read_words
 from studio.errors import ModelError, UnknownName
@@ -135,13 +135,7 @@ def candidates(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
 
     Whole models in diffusers form are not entered, and neither are hidden folders.
     """
-    try:
-        entries = sorted(folder.iterdir(), key=lambda path: path.name.lower())
-    except OSError:
-        return
-    for path in entries:
-        if path.name.startswith("."):
-            continue
+    for path in visible(folder):
         if path.suffix == ".safetensors" and path.is_file():
             yield path
         elif not path.is_dir() or (path / "model_index.json").is_file():

@@ -170,14 +170,17 @@ def scan(folders: Iterable[Path]) -> Scan:
     return Scan(tuple(models.values()), tuple(unusable))
 
 
-def _candidates(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
+def visible(folder: Path) -> list[Path]:
+    """Return what lies in `folder` and is not hidden, by name; nothing where there is nothing to read."""
     try:
         entries = sorted(folder.iterdir(), key=lambda path: path.name.lower())
     except OSError:
-        return
-    for path in entries:
-        if path.name.startswith("."):
-            continue
+        return []
+    return [path for path in entries if not path.name.startswith(".")]
+
+
+def _candidates(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
+    for path in visible(folder):
         if (path / "model_index.json").is_file() or path.suffix in (".safetensors", ".ckpt"):
             yield path
         elif depth > 1 and path.is_dir() and not (path / "config.json").is_file():

@@ -17,11 +17,6 @@ class Reading:
     scripts: tuple[Script, ...]
     notes: tuple[str, ...]
 
-    @property
-    def prompts_at_once(self) -> int:
-        """The most prompts that AND composes in one step."""
-        return max(1 + len(one.also) for script in self.scripts for one in script.conditionings)
-
 
 def read_prompts(
     model: Any,

@@ -27,11 +27,6 @@ class Marks:
     invisible: bool = False
     signer: Signer | None = None
 
-    @property
-    def on_pixels(self) -> bool:
-        """Whether pixels change."""
-        return self.visible or self.invisible
-
     def drawn(self, image: Image.Image) -> Image.Image:
         """Return the picture with the marks that live in pixels; the invisible one last, over the label too."""
         if self.visible:

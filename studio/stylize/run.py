@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,7 +133,7 @@ def _chain(
         for index, content in enumerate(current):
             task = _task(request, method, pictures, content, seeds if len(current) == 1 else seeds[index : index + 1])
             part = place * len(current) + index, len(methods) * len(current)
-            outcome = yield from _staged(method.load()(task, context, should_stop), *part, began=began)
+            outcome = yield from _retold(method.load()(task, context, should_stop), _as_part(*part, began=began))
             if outcome is None:
                 return None
             made += outcome.pictures
@@ -150,34 +150,31 @@ def _chain(
     return Outcome(finished, facts, tuple(notes), tuple(films) if len(films) == len(finished) else ())
 
 
-def _staged(
-    stage: Generator[Event, None, Outcome | None], part: int, parts: int, *, began: float
+def _retold(
+    stage: Generator[Event, None, Outcome | None], retell: Callable[[Step], Step]
 ) -> Generator[Event, None, Outcome | None]:
-    """Pass a stage's events on, its steps counted as part `part` of `parts` since `began`, their previews small."""
+    """Pass a stage's events on, its steps as `retell` tells them."""
     while True:
         try:
             event = next(stage)
         except StopIteration as stop:
             return stop.value
-        if isinstance(event, Step):
-            seconds = event.seconds if parts == 1 else time.perf_counter() - began
-            index, total = event.index + part * event.total, event.total * parts
-            event = Step(index, total, _small(event.preview), seconds)
-        yield event
+        yield retell(event) if isinstance(event, Step) else event
 
 
-def _tried(
-    stage: Generator[Event, None, Outcome | None], number: int, count: int, *, began: float
-) -> Generator[Event, None, Outcome | None]:
-    """Pass a method's events on as step `number` of `count`: one for each method tried."""
-    while True:
-        try:
-            event = next(stage)
-        except StopIteration as stop:
-            return stop.value
-        if isinstance(event, Step):
-            event = Step(number, count, event.preview, time.perf_counter() - began)
-        yield event
+def _as_part(part: int, parts: int, *, began: float) -> Callable[[Step], Step]:
+    """Count a stage's steps as those of part `part` of `parts` since `began`, their previews small."""
+
+    def retell(step: Step) -> Step:
+        seconds = step.seconds if parts == 1 else time.perf_counter() - began
+        return Step(step.index + part * step.total, step.total * parts, _small(step.preview), seconds)
+
+    return retell
+
+
+def _as_one_step(number: int, count: int, *, began: float) -> Callable[[Step], Step]:
+    """Count all of a method's steps as step `number` of `count`: one for each method tried."""
+    return lambda step: Step(number, count, step.preview, time.perf_counter() - began)
 
 
 def _try_all(
@@ -193,7 +190,7 @@ def _try_all(
         try:
             alone = request.model_copy(update={"methods": (method.name,), "batch": 1})
             stage = _chain(alone, [method], pictures, context, should_stop)
-            outcome = yield from _tried(stage, place + 1, len(methods), began=began)
+            outcome = yield from _retold(stage, _as_one_step(place + 1, len(methods), began=began))
         except StudioError as error:
             notes.append(f"{method.title}: {error.message}")
             continue

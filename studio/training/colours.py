@@ -29,17 +29,12 @@ _OPAQUE = 128
 _UNNAMED = len(COLOURS)
 
 
-def colour_shares(rgba: NDArray[np.uint8]) -> dict[str, float]:
-    """Return the share of each colour word among the opaque pixels, 0 to 1.
+def dominant_colours(rgba: NDArray[np.uint8]) -> tuple[str, ...]:
+    """Return the words that cover at least 40 % of the opaque area, largest first (none, one or two).
 
     Args:
-        rgba: (h, w, 4) uint8 with straight alpha. A picture without opaque pixels has no shares.
+        rgba: (h, w, 4) uint8 with straight alpha.
     """
-    return dict(zip(COLOURS, _shares(rgba).tolist(), strict=True))
-
-
-def dominant_colours(rgba: NDArray[np.uint8]) -> tuple[str, ...]:
-    """Return the words that cover at least 40 % of the opaque area, largest first (none, one or two)."""
     shares = _shares(rgba)
     order = np.argsort(-shares, kind="stable")
     return tuple(COLOURS[i] for i in order if shares[i] >= DOMINANT_SHARE)

@@ -52,7 +52,6 @@ class Sends:
         self._targets = {tab: _Target() for tab in receivers}
         self._offers: list[_Offer] = []
         self._recipes: dict[str, _Recipes] = {}
-        self._reusers: list[tuple[gr.Button, gr.components.Component]] = []
         self._ways: dict[str, tuple[str, _Target]] = {}
         self._goers: list[_Offer] = []
         self._callers: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
@@ -87,12 +86,6 @@ class Sends:
             outputs: Components of the receiving tab.
         """
         self._targets[tab] = _Target(take, outputs)
-
-    def reuse_button(self, picture: gr.components.Component, title: Any, **look: Any) -> gr.Button:
-        """Lay out a button that opens the tab a picture was made in, with the picture's settings."""
-        button = gr.Button(title, size="sm", min_width=80, **look)
-        self._reusers.append((button, picture))
-        return button
 
     def open_way(
         self, way: str, *, tab: str, take: Callable[[Any, gr.Request], Sequence[Any]], outputs: Sequence[Any]
@@ -143,8 +136,6 @@ class Sends:
             tab, target = self._ways[goer.to]
             goer.button.click(_goes(target, tab), inputs=[goer.picture], outputs=[tabs, *target.outputs], **_QUIET)
         fields = [output for recipes in self._recipes.values() for output in recipes.outputs]
-        for button, picture in self._reusers:
-            button.click(self._reuser(recipe_of, tabs), inputs=[picture], outputs=[tabs, *fields], **_QUIET)
         taken = [output for target in self._targets.values() for output in target.outputs]
         for send, reuse in self._callers:
             send(self._sender(tabs), None, list(dict.fromkeys([tabs, *taken])), **_QUIET)
@@ -167,17 +158,10 @@ class Sends:
         return send
 
     def _recaller(self, recipe_of: Callable[[str, gr.Request], dict[str, Any]], tabs: gr.Tabs) -> Callable[..., Any]:
-        reuse_all = self._reuser(recipe_of, tabs)
-
         def recall(request: gr.Request, event: gr.EventData) -> dict[Any, Any]:
-            return reuse_all(event._data, request, what=str(event._data.get("what", "all")))
-
-        return recall
-
-    def _reuser(self, recipe_of: Callable[[str, gr.Request], dict[str, Any]], tabs: gr.Tabs) -> Callable[..., Any]:
-        def reuse(picture: Any, request: gr.Request, what: str = "all") -> dict[Any, Any]:
+            what = str(event._data.get("what", "all"))
             try:
-                recipe = recipe_of(picture_id(picture), request)
+                recipe = recipe_of(picture_id(event._data), request)
             except StudioError as error:
                 gr.Warning(html.escape(str(error)))
                 return {tabs: gr.skip()}
@@ -193,7 +177,7 @@ class Sends:
             kept = {output: value for output, value, name in filled if _is_recalled(name, what)}
             return {tabs: gr.Tabs(selected=recipes.tab), **kept}
 
-        return reuse
+        return recall
 
 
 def picture_id(picture: Any) -> str:
