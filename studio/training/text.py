@@ -13,6 +13,7 @@ from importlib import util
 from pathlib import Path
 
 import torch
+import transformers
 from torch import Tensor
 from transformers import BertModel, BertTokenizerFast
 
@@ -35,8 +36,7 @@ class TextEncoder:
     @classmethod
     def load(cls, folder: Path, *, length: int = 77) -> TextEncoder:
         """Load from a diffusers folder with ``bert`` and ``tokenizer``."""
-        model = BertModel.from_pretrained(folder / "bert", dtype=torch.float32, add_pooling_layer=False)
-        return cls(model, BertTokenizerFast.from_pretrained(folder / "tokenizer"), length=length)
+        return cls(load_bert(folder / "bert"), BertTokenizerFast.from_pretrained(folder / "tokenizer"), length=length)
 
     @property
     def width(self) -> int:
@@ -57,6 +57,12 @@ class TextEncoder:
         half.load_state_dict(self.model.state_dict())
         half.half().save_pretrained(folder / "bert", safe_serialization=True)
         self.tokenizer.save_pretrained(folder / "tokenizer")
+
+
+def load_bert(folder: Path) -> BertModel:
+    """Load in float32 what lies in ``folder``, without the pooler, and without a progress bar in the terminal."""
+    transformers.utils.logging.disable_progress_bar()
+    return BertModel.from_pretrained(folder, dtype=torch.float32, add_pooling_layer=False, local_files_only=True)
 
 
 def minilm_folder() -> Path:
@@ -97,7 +103,7 @@ def prune_minilm(captions: Iterable[str], folder: Path, *, layers: int = 6) -> T
         if i in needed or word in tokenizer.all_special_tokens
         or (len(word.removeprefix("##")) == 1 and word.isascii()) or first_word <= i < first_word + _COMMON
     ]  # fmt: skip
-    model = BertModel.from_pretrained(source, dtype=torch.float32, add_pooling_layer=False)
+    model = load_bert(source)
     if not 1 <= layers <= len(model.encoder.layer):
         raise InvalidRequest(f"{layers} layers were asked for, MiniLM has 1 to {len(model.encoder.layer)}.")
     model.encoder.layer = model.encoder.layer[:layers]

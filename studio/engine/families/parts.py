@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from accelerate import init_empty_weights
 from safetensors import SafetensorError
+from transformers import BertModel
 
 from studio.engine.checkpoint import Header, read_folder_headers, read_json, weight_files
 from studio.engine.compact import is_compact, read_compact
@@ -59,13 +60,20 @@ def load_diffusers_part(
 
 
 def load_transformers_part(cls: Any, folder: Path, *, dtype: torch.dtype) -> Any:
-    """Return the transformers model in `folder` in `dtype` on the CPU, in eval mode; raises ModelError."""
-    read_folder_headers(folder)
+    """Return the transformers model in `folder` in `dtype` on the CPU, in eval mode; raises ModelError.
+
+    A BERT without a pooler, which no diffusion model asks, is built without one: transformers would fill it at random
+    and print a report of it.
+    """
+    header = read_folder_headers(folder)
+    has_pooler = any(key.startswith("pooler.") for key in header.tensors)
+    options = {"add_pooling_layer": has_pooler} if cls is BertModel else {}
     config = read_json(folder / "config.json")
     if "auto_map" in config:
         raise ModelError(f'"{folder.parent.name}/{folder.name}" asks to run its own code and was not opened.')
     if is_compact(folder):
-        return _filled(cls(cls.config_class.from_pretrained(folder, local_files_only=True)), folder, dtype=dtype)
+        made = cls(cls.config_class.from_pretrained(folder, local_files_only=True), **options)
+        return _filled(made, folder, dtype=dtype)
     variant = weight_files(folder)[0].name.split(".")[1:-1]
     try:
         model, info = cls.from_pretrained(
@@ -75,10 +83,11 @@ def load_transformers_part(cls: Any, folder: Path, *, dtype: torch.dtype) -> Any
             local_files_only=True,
             output_loading_info=True,
             variant=variant[0] if variant and variant[0] in ("fp16", "bf16") else None,
+            **options,
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise _not_loaded(folder, error) from error
-    absent = [key for key in info["missing_keys"] if not key.startswith("pooler.") and "position_ids" not in key]
+    absent = [key for key in info["missing_keys"] if "position_ids" not in key]
     if absent or info["mismatched_keys"]:
         first = (absent or [str(info["mismatched_keys"][0])])[0]
         raise ModelError(
@@ -139,9 +148,8 @@ def _filled(model: Any, folder: Path, *, dtype: torch.dtype) -> Any:
         found = model.load_state_dict(read_compact(folder), strict=False)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise _not_loaded(folder, error) from error
-    absent = [key for key in found.missing_keys if not key.startswith("pooler.")]
-    if absent or found.unexpected_keys:
-        raise _not_loaded(folder, RuntimeError(f"{len(absent)} weights are missing, first {(absent or ['none'])[0]}"))
+    if absent := found.missing_keys or found.unexpected_keys:
+        raise _not_loaded(folder, RuntimeError(f"{len(absent)} weights do not fit, first {absent[0]}"))
     return model.to(dtype).eval().requires_grad_(False)
 
 
