@@ -6,8 +6,7 @@ arrive as handlers from the composition root and build on `load` and `sample`.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -17,24 +16,18 @@ import transformers
 from PIL import Image
 
 from studio.engine import memory
-from studio.engine.adapters import put_on
 from studio.engine.autoencoders import with_autoencoder
 from studio.engine.catalog import ModelCard, Scan, scan
-from studio.engine.control import control_of
-from studio.engine.denoise import LoopOptions, LoopStep, Plan, Variation, denoise, rows_at_once, steps_run
-from studio.engine.film import Filming, codebook_of
+from studio.engine.denoise import LoopOptions, rows_at_once
 from studio.engine.guidance import interval_of
-from studio.engine.images import to_pictures
-from studio.engine.noise import seeds_of
 from studio.engine.replay import TakeUp
-from studio.engine.result import Previews, Result, facts_of, offload_note
-from studio.engine.script import read_prompts
+from studio.engine.result import Result
+from studio.engine.sample import Asked, sample_loop
 from studio.engine.stock_sample import sample_stock
 from studio.engine.store import Loaded, ModelStore
 from studio.engine.trajectories import Trajectories, Trajectory
 from studio.errors import InvalidRequest, ModelError
-from studio.events import Cancelled, Decoding, Event, Loading, Step
-from studio.prompt.spoken import Spoken, spoken
+from studio.events import Event, Loading
 from studio.prompt.wildcards import SHIPPED, WordLists
 from studio.requests import Request, Sampled, TextToImage
 from studio.settings import Settings
@@ -166,108 +159,14 @@ class Engine:
         free = self.store.device.free_bytes()
         memory.check_fits(model, width, height, rows, free)
         took = {"rows": rows, "activation_bytes": memory.estimate_bytes(model, width, height, rows), "free_bytes": free}
-        guided = interval_of(request)
-        if loaded.card.family == "pipeline":
-            if guided != (0, 1):
-                raise ModelError(f"{loaded.card.name} is guided in every step.", "Let guidance act from 0 until 1.")
-            if options is not None and options != LoopOptions():
-                raise ModelError(f"{loaded.card.name} only makes pictures from prompts.", "Choose another model here.")
-            return (yield from sample_stock(self, loaded, request, (width, height), should_stop, took=took))
-        control = yield from control_of(
-            request,
-            model,
-            (width, height),
-            read_picture=self.read_picture,
-            folders=self.settings.checkpoint_folders,
-            checksums=self.store.checksums,
-        )
-        options = replace(options or LoopOptions(), steering=control, guidance=guided)
-        if take_up is not None:
-            options = replace(options, replay=take_up.replay)
-        begin = time.perf_counter()
-        seeds, variation = seeds_of_request(request)
-        begins_with = seeds_of_request(take_up.noise_of if take_up else request)
-        said = [spoken(request, seed=seed, lists=self.word_lists) for seed in seeds]
-        worn = put_on(
-            model,
-            [(one.prompt, one.negative_prompt) for one in said],
-            request.loras,
-            folders=self.settings.checkpoint_folders,
-            checksums=self.store.checksums,
-        )
-        read = read_prompts(
-            model,
-            worn.prompts,
-            steps=steps_run(request.steps, options.start),
-            guidance_scale=request.guidance_scale,
-            size=(width, height),
-        )
-        plan = Plan(
-            conditioning=read.scripts,
-            shape=model.latent_shape(width, height),
-            scheduler=request.scheduler,
-            steps=request.steps,
-            seeds=begins_with[0],
-            variation=begins_with[1],
-            temperature=request.temperature,
-        )
-        filming = Filming(loaded.preview, codebook_of(model))
-        ends_at = take_up.ends_at if take_up else None
-        steps = denoise(model, plan, options, should_stop=should_stop)
-        last = yield from self._steps(steps, loaded, request, filming, ends_at)
-        if last is None or should_stop():
-            yield Cancelled(at_step=filming.count)
-            return None
-        yield Decoding()
-        if should_stop():
-            yield Cancelled(at_step=filming.count)
-            return None
-        final = last.latents if last.is_last else last.clean
-        images = tuple(picture for part in final.split(rows) for picture in to_pictures(model.decode(part)))
-        if ends_at is None:
-            self._remember(take_up.known_as if take_up else request, loaded, seeds, filming)
-        steered = (control.facts, control.notes) if control else ({}, ())
-        facts = {**facts_of(loaded), **worn.facts, **steered[0], **facts_of_pictures(said, variation)}
-        if not last.is_last and ends_at is None:
-            facts["stopped_at"] = last.index
-        latents, seconds = final.cpu().numpy(), time.perf_counter() - begin
-        return Result(
-            images,
-            seeds,
-            seconds,
-            facts,
-            (*read.notes, *worn.notes, *steered[1], *offload_note(loaded)),
-            latents,
-            filming.films(),
-            took,
-        )
-
-    def _steps(
-        self, steps: Iterator[LoopStep], loaded: Loaded, request: Sampled, filming: Filming, ends_at: int | None
-    ) -> Generator[Event, None, LoopStep | None]:
-        """Yield a Step for each that the model ran; return the last one of a run that came to its end, or None."""
-        previews, begin = Previews(loaded, self.settings.preview_seconds), time.perf_counter()
-        for step in steps:
-            filming.add(step)
-            if not step.is_replayed:
-                yield Step(step.index, step.total, previews.of(step), time.perf_counter() - begin)
-            if step.is_last or step.index == ends_at or (request.auto_stop and filming.has_settled()):
-                return step
-        return None
+        options = replace(options or LoopOptions(), guidance=interval_of(request))
+        asked = Asked(loaded, request, (width, height), rows, options, take_up)
+        sample = sample_stock if loaded.card.family == "pipeline" else sample_loop
+        return (yield from sample(self, asked, should_stop, took=took))
 
     def trajectory(self, request: Request, loaded: Loaded) -> Trajectory | None:
         """Return what an earlier run of `request`, one picture, went through, if it is still kept."""
         return self.trajectories.of(request, loaded.checksum)
-
-    def _remember(self, request: Sampled, loaded: Loaded, seeds: Sequence[int], filming: Filming) -> None:
-        """Keep each picture's run under the recipe that makes it alone."""
-        whole = filming.trajectory()
-        for place, seed in enumerate(seeds):
-            own = {"seed": seed}
-            if request.variation_strength:
-                own["variation_seed"] = seeds_of(request.variation_seed, request.batch)[place]
-            alone = request.with_changes(batch=1, **own)
-            self.trajectories.keep(alone, loaded.checksum, whole.picture(place))
 
     def _out_of_memory(self, request: Request, error: BaseException) -> Exception:
         memory.release(error)
@@ -297,23 +196,6 @@ def text_to_image(
     )
     if result is not None:
         yield result.finished()
-
-
-def facts_of_pictures(said: Sequence[Spoken], variation: Variation | None) -> dict[str, Any]:
-    """Return what holds for single pictures of a run, under "pictures"; nothing where they differ by seed alone."""
-    own = [
-        {**one.facts, **({"variation_seed": variation.seeds[place]} if variation else {})}
-        for place, one in enumerate(said)
-    ]
-    return {"pictures": own} if any(own) else {}
-
-
-def seeds_of_request(request: Sampled) -> tuple[tuple[int, ...], Variation | None]:
-    """Return each picture's seed, and the variation: with one, all share the seed and the other seed counts up."""
-    if not request.variation_strength:
-        return seeds_of(request.seed, request.batch), None
-    others = seeds_of(request.variation_seed, request.batch)
-    return (request.seed,) * request.batch, Variation(others, request.variation_strength)
 
 
 def _quieten() -> None:

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from studio.engine.adapters import put_on
+from studio.engine.denoise import LoopOptions
 from studio.engine.noise import seeds_of
 from studio.engine.result import Previews, Result, facts_of, offload_note
+from studio.engine.sample import Asked, speak
 from studio.engine.schedulers import choose
 from studio.engine.stock_run import StockStep
-from studio.engine.store import Loaded
+from studio.errors import ModelError
 from studio.events import Cancelled, Event, Step
 from studio.prompt.phrase import read_phrase
-from studio.prompt.spoken import spoken
-from studio.requests import Sampled
 
 if TYPE_CHECKING:
     from studio.engine.engine import Engine
@@ -27,30 +26,22 @@ PLAIN = "This model reads plain words: weights and changes during the run were l
 
 
 def sample_stock(
-    engine: Engine,
-    loaded: Loaded,
-    request: Sampled,
-    size: tuple[int, int],
-    should_stop: Callable[[], bool],
-    *,
-    took: dict[str, int],
+    engine: Engine, asked: Asked, should_stop: Callable[[], bool], *, took: dict[str, int]
 ) -> Generator[Event, None, Result | None]:
-    """Make the pictures of `request`, one after another: yield Step or Cancelled; return them, or None if stopped.
+    """Make the pictures of a run, one after another: yield Step or Cancelled; return them, or None if stopped.
 
     Raises:
-        InvalidRequest, ModelError: As `Engine.sample`.
+        InvalidRequest, ModelError: As `Engine.sample`; also for what only the loop can do.
     """
+    loaded, request, size = asked.loaded, asked.request, asked.size
+    if asked.options.guidance != (0, 1):
+        raise ModelError(f"{loaded.card.name} is guided in every step.", "Let guidance act from 0 until 1.")
+    if asked.options != LoopOptions():
+        raise ModelError(f"{loaded.card.name} only makes pictures from prompts.", "Choose another model here.")
     model, begin = loaded.model, time.perf_counter()
     choose(request.scheduler, loaded.card.schedule, steps=request.steps)
     seeds = seeds_of(request.seed, request.batch)
-    said = [spoken(request, seed=seed, lists=engine.word_lists) for seed in seeds]
-    worn = put_on(
-        model,
-        [(one.prompt, one.negative_prompt) for one in said],
-        request.loras,
-        folders=engine.settings.checkpoint_folders,
-        checksums=engine.store.checksums,
-    )
+    _, worn = speak(engine, model, request, seeds)
     phrases = [tuple(read_phrase(prompt) for prompt in prompts) for prompts in worn.prompts]
     images: list[Image.Image] = []
     previews, done, total = Previews(loaded, engine.settings.preview_seconds), 0, request.steps * len(seeds)

@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 from studio.engine.denoise import Start, steps_run
-from studio.engine.engine import Engine, Result, ShouldStop
-from studio.engine.result import facts_of
+from studio.engine.engine import Engine, ShouldStop
+from studio.engine.result import Result, facts_of
 from studio.engine.store import Loaded
 from studio.enhance.networks import enlarge
 from studio.enhance.tiles import blended, tile_boxes

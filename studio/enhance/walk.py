@@ -17,9 +17,10 @@ from PIL import Image
 
 from studio.codebook.animation import save_animation
 from studio.engine.denoise import Conditioning, Plan, Variation, denoise
-from studio.engine.engine import Engine, ShouldStop, facts_of
+from studio.engine.engine import Engine, ShouldStop
 from studio.engine.images import to_pictures
 from studio.engine.prompts import Embedding
+from studio.engine.result import facts_of
 from studio.events import Cancelled, Decoding, Event, Finished, Step
 from studio.prompt.phrase import read_phrase
 from studio.requests import Walk

@@ -18,9 +18,10 @@ import torch
 from PIL import Image
 
 from studio.engine.denoise import Blend, LoopOptions, Start
-from studio.engine.engine import Engine, Result
+from studio.engine.engine import Engine
 from studio.engine.images import to_tensor
 from studio.engine.replay import TakeUp
+from studio.engine.result import Result
 from studio.engine.store import Loaded
 from studio.errors import ModelError
 from studio.events import Event

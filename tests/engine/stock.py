@@ -15,8 +15,9 @@ from diffusers import (
 )
 
 from studio.engine.denoise import LoopOptions
-from studio.engine.engine import Engine, Result
+from studio.engine.engine import Engine
 from studio.engine.noise import generators_of, seeds_of
+from studio.engine.result import Result
 from studio.engine.schedulers import SCHEDULERS, make
 from studio.requests import TextToImage
 from tests.engine.run import arrays, loaded, never

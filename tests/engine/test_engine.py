@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 
 from studio.engine import memory
-from studio.engine.engine import Engine, facts_of
+from studio.engine.engine import Engine
 from studio.engine.images import to_pictures
+from studio.engine.result import facts_of
 from studio.errors import InvalidRequest, InvalidResult, ModelError, OutOfMemory, UnknownName
 from studio.events import Cancelled, Decoding, Finished, Loading, Step
 from studio.jobs import JobRunner
