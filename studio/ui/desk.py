@@ -104,57 +104,74 @@ def run(
         form: Is filled in from a job that a reloaded page finds running.
         js: Runs in the browser before a request is read, as gr.on has it.
     """
-    watchers, refilled = Watchers(page.studio.runner, *kinds), form.outputs if form else []
-    turns, turn = Turns(), gr.Number(visible=False)
+    events = _Events(page, desk, form, Watchers(page.studio.runner, *kinds))
+    turn = gr.Number(visible=False)
     page.drafts.keep(desk.tab, inputs)
+    shown = [desk.stage, desk.actions, desk.stop, desk.notice]
+    for triggers, reader in [([desk.generate.click, *also], read), *(([it], other) for it, other in others)]:
+        gr.on(
+            triggers,
+            events.generates(reader),
+            inputs_kwargs={**inputs, "turn": turn},
+            outputs=shown,
+            trigger_mode="multiple",
+            js=_numbered(desk.tab, js),
+            **QUICK,
+        )
+    desk.stop.click(events.stop, None, None, js=f"() => {{ tessera.stopping('{desk.tab}-stage'); }}", **QUICK)
+    page.blocks.load(events.attach, None, [*shown, *events.refilled], **QUICK)
 
-    def generates(read: Read) -> Callable[..., AsyncGenerator[dict[Any, Any]]]:
+
+@dataclass(frozen=True, slots=True)
+class _Events:
+    """What happens at a desk: a job is asked for, stopped, or found running by a page that opens."""
+
+    page: Page
+    desk: Desk
+    form: Form | None
+    watchers: Watchers
+    turns: Turns = field(default_factory=Turns)
+
+    @property
+    def refilled(self) -> Sequence[Component]:
+        """What `attach` fills in from a running job."""
+        return self.form.outputs if self.form else []
+
+    def generates(self, read: Read) -> Callable[..., AsyncGenerator[dict[Any, Any]]]:
+        """Return the event that submits what `read` makes of the inputs, in its turn, and follows it."""
+
         async def generate(request: gr.Request, turn: float | None = None, **values: Any) -> AsyncGenerator[Any]:
             this_page, number = request.session_hash or "", int(turn or 0)
-            await turns.take(this_page, number)
+            await self.turns.take(this_page, number)
             try:
-                job = page.studio.runner.submit(read(values, request), owner=page.owner(request))
+                job = self.page.studio.runner.submit(read(values, request), owner=self.page.owner(request))
             except StudioError as error:
-                yield {desk.notice: components.notice_value(error)}
+                yield {self.desk.notice: components.notice_value(error)}
                 return
             finally:
-                turns.done(this_page, number)
-            yield {desk.notice: None}
-            async for update in _watch(desk, watchers, [job], request):
+                self.turns.done(this_page, number)
+            yield {self.desk.notice: None}
+            async for update in _watch(self.desk, self.watchers, [job], request):
                 yield update
 
         return generate
 
-    async def stop(request: gr.Request) -> None:
-        for job in watchers.active(page.owner(request))[:1]:
+    async def stop(self, request: gr.Request) -> None:
+        """Cancel this artist's oldest job."""
+        for job in self.watchers.active(self.page.owner(request))[:1]:
             job.cancel()
-        watchers.look_again(request.session_hash or "")  # the stage's stream says "Stopping", unless it has ended
+        self.watchers.look_again(request.session_hash or "")  # the stage's stream says "Stopping", unless it has ended
 
-    async def attach(request: gr.Request) -> AsyncGenerator[dict[Any, Any]]:
-        turns.begin(request.session_hash or "")
-        owner = page.owner(request)
-        jobs = watchers.active(owner)
-        yield {desk.stage: gr.skip()}  # a generator that yields nothing would empty its outputs
-        if jobs and form and not page.drafts.holds(desk.tab, owner):
-            yield dict(zip(refilled, form.fill(jobs[0].request.model_dump(mode="json")), strict=True))
-        async for update in _watch(desk, watchers, jobs or watchers.last(owner), request):
+    async def attach(self, request: gr.Request) -> AsyncGenerator[dict[Any, Any]]:
+        """Take up what still runs, or show the last result."""
+        self.turns.begin(request.session_hash or "")
+        owner = self.page.owner(request)
+        jobs = self.watchers.active(owner)
+        yield {self.desk.stage: gr.skip()}  # a generator that yields nothing would empty its outputs
+        if jobs and self.form and not self.page.drafts.holds(self.desk.tab, owner):
+            yield dict(zip(self.refilled, self.form.fill(jobs[0].request.model_dump(mode="json")), strict=True))
+        async for update in _watch(self.desk, self.watchers, jobs or self.watchers.last(owner), request):
             yield update
-
-    shown = [desk.stage, desk.actions, desk.stop, desk.notice]
-    for triggers, reader in [([desk.generate.click, *also], read), *(([it], other) for it, other in others)]:
-        asked = {**inputs, "turn": turn}
-        in_turn = _numbered(desk.tab, js)
-        gr.on(
-            triggers,
-            generates(reader),
-            inputs_kwargs=asked,
-            outputs=shown,
-            trigger_mode="multiple",
-            js=in_turn,
-            **QUICK,
-        )
-    desk.stop.click(stop, None, None, js=f"() => {{ tessera.stopping('{desk.tab}-stage'); }}", **QUICK)
-    page.blocks.load(attach, None, [*shown, *refilled], **QUICK)
 
 
 def _numbered(tab: str, js: str | None) -> str:

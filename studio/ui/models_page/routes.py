@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter
@@ -47,7 +48,12 @@ class _Id(_Body):
 def models_routes(desk: ModelsDesk) -> APIRouter:
     """Return the routes, all under /studio/models."""
     routes = APIRouter(prefix="/studio/models", route_class=StudioRoute, include_in_schema=False)
+    _add_shelf(routes, desk)
+    _add_downloads(routes, desk)
+    return routes
 
+
+def _add_shelf(routes: APIRouter, desk: ModelsDesk) -> None:
     @routes.get("")
     def shelf() -> Response:
         """Everything on the shelf, the downloads, and the room there is."""
@@ -59,6 +65,25 @@ def models_routes(desk: ModelsDesk) -> APIRouter:
             "free_bytes": desk.free_bytes(),
         })  # fmt: skip
 
+    @routes.post("/add")
+    def add(body: _Path) -> Response:
+        """Copy a file or folder of this machine to the studio's own, or link to it."""
+        return JSONResponse(item_value(desk.shelf.add(Path(body.path.strip().strip('"')), link=body.link)))
+
+    @routes.post("/remove")
+    def remove(body: _Item) -> Response:
+        """Delete an item of the studio's own folder."""
+        desk.shelf.remove(desk.shelf.find(body.id, body.kind))
+        return JSONResponse({})
+
+    @routes.post("/check")
+    def check(body: _Item) -> Response:
+        """An item's SHA-256, and which of its files are not as they came (null: it came without checksums)."""
+        item = desk.shelf.find(body.id, body.kind)
+        return JSONResponse({"checksum": desk.shelf.checksum(item), "changed": changed(item)})
+
+
+def _add_downloads(routes: APIRouter, desk: ModelsDesk) -> None:
     @routes.get("/downloads")
     def downloads() -> Response:
         """The downloads alone: asked every second while one runs."""
@@ -84,27 +109,6 @@ def models_routes(desk: ModelsDesk) -> APIRouter:
         """Stop a download; what has arrived is kept."""
         desk.downloads.stop(body.id)
         return JSONResponse({})
-
-    @routes.post("/add")
-    def add(body: _Path) -> Response:
-        """Copy a file or folder of this machine to the studio's own, or link to it."""
-        from pathlib import Path
-
-        return JSONResponse(item_value(desk.shelf.add(Path(body.path.strip().strip('"')), link=body.link)))
-
-    @routes.post("/remove")
-    def remove(body: _Item) -> Response:
-        """Delete an item of the studio's own folder."""
-        desk.shelf.remove(desk.shelf.find(body.id, body.kind))
-        return JSONResponse({})
-
-    @routes.post("/check")
-    def check(body: _Item) -> Response:
-        """An item's SHA-256, and which of its files are not as they came (null: it came without checksums)."""
-        item = desk.shelf.find(body.id, body.kind)
-        return JSONResponse({"checksum": desk.shelf.checksum(item), "changed": changed(item)})
-
-    return routes
 
 
 def item_value(item: Item) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,83 +89,89 @@ def series_fold() -> Panel:
 
 def wire_series(page: Page, craft: Craft, form: CreateForm, *, desk: Desk, panel: Panel) -> None:
     """Wire the fold: grids and batches begin, are followed on the stage, stop, and go on."""
+    fold = _Fold(page, craft, form, desk, panel, Watchers(page.studio.runner, "text_to_image"))
     inputs = {**form.inputs, **panel.controls}
-    watchers = Watchers(page.studio.runner, "text_to_image")
     shown = [desk.stage, desk.actions, desk.notice, panel.listed]
+    on_change = [control.change for control in (*panel.controls.values(), form.controls["steps"])]
+    gr.on(on_change, fold.measure, inputs_kwargs=inputs, outputs=[panel.size], trigger_mode="always_last", **QUICK)
+    panel.make.click(fold.make, inputs_kwargs=inputs, outputs=shown, **QUICK)
+    panel.upload.upload(fold.take_file, inputs_kwargs={**form.inputs, "file": panel.upload}, outputs=shown, **QUICK)
+    panel.listed.choose(fold.act, None, shown, trigger_mode="multiple", **QUICK)
+    page.blocks.load(fold.follow, None, shown, **QUICK)
 
-    def measure(**values: Any) -> dict[str, Any] | None:
-        return size_value(craft, form, values)
 
-    async def follow(request: gr.Request) -> AsyncGenerator[dict[Any, Any]]:
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """What happens in the fold; each method is an event, and yields what changes on the page."""
+
+    page: Page
+    craft: Craft
+    form: CreateForm
+    desk: Desk
+    panel: Panel
+    watchers: Watchers
+
+    def measure(self, **values: Any) -> dict[str, Any] | None:
+        return size_value(self.craft, self.form, values)
+
+    async def follow(self, request: gr.Request) -> AsyncGenerator[dict[Any, Any]]:
         """Show on the stage what this artist's series make, until none of them goes on."""
-        owner, seen = page.owner(request), set[str]()
+        owner, seen = self.page.owner(request), set[str]()
         listed: dict[str, Any] | None = None
-        while running := _running(craft, owner):
+        while running := _running(self.craft, owner):
             job = running[0].job  # looked at before the list, which then counts every cell made before this job
-            if (now := list_value(craft, owner)) != listed:
+            if (now := list_value(self.craft, owner)) != listed:
                 listed = now
-                yield {panel.listed: listed}
+                yield {self.panel.listed: listed}
             if job is None or job.id in seen:
                 await asyncio.sleep(_LOOK_SECONDS)
                 continue
             seen.add(job.id)
-            async for value in watchers.follow(f"series-{request.session_hash}", [job]):
-                yield {desk.stage: value, desk.actions: gr.Row(visible=value["state"] == "finished")}
-        yield {panel.listed: list_value(craft, owner)}
+            async for value in self.watchers.follow(f"series-{request.session_hash}", [job]):
+                yield {self.desk.stage: value, self.desk.actions: gr.Row(visible=value["state"] == "finished")}
+        yield {self.panel.listed: list_value(self.craft, owner)}
 
-    async def begin(series: Series, request: gr.Request) -> AsyncGenerator[dict[Any, Any]]:
-        try:
-            craft.series.start(series, owner=page.owner(request))
-        except StudioError as error:
-            yield {desk.notice: components.notice_value(error)}
-            return
-        yield {desk.notice: None}
-        async for update in follow(request):
+    async def make(self, request: gr.Request, **values: Any) -> AsyncGenerator[dict[Any, Any]]:
+        """Begin the grid that the page describes."""
+        async for update in self._begin(lambda: read_grid(self.craft, self.form, values), request):
             yield update
 
-    async def make(request: gr.Request, **values: Any) -> AsyncGenerator[dict[Any, Any]]:
-        try:
-            series = read_grid(craft, form, values)
-        except StudioError as error:
-            yield {desk.notice: components.notice_value(error)}
-            return
-        async for update in begin(series, request):
+    async def take_file(self, request: gr.Request, file: str, **values: Any) -> AsyncGenerator[dict[Any, Any]]:
+        """Begin the batch that a file describes."""
+        async for update in self._begin(lambda: read_file(self.form, Path(file), values), request):
             yield update
 
-    async def take_file(request: gr.Request, file: str, **values: Any) -> AsyncGenerator[dict[Any, Any]]:
+    async def act(self, event: gr.EventData, request: gr.Request) -> AsyncGenerator[dict[Any, Any]]:
+        """Stop, remove or resume the series whose button was pressed."""
+        owner, action = self.page.owner(request), event._data.get("action")
+        folder, key = self.craft.series.folder, owner_key(self.page.owner(request))
         try:
-            series = read_file(form, Path(file), values)
+            series = folder.get(str(event._data.get("id", "")), owner=key)
+            if action == "remove":
+                folder.remove(series.id, owner=key)
         except StudioError as error:
-            yield {desk.notice: components.notice_value(error)}
+            yield {self.desk.notice: components.notice_value(error), self.panel.listed: list_value(self.craft, owner)}
             return
-        async for update in begin(series, request):
-            yield update
+        if action == "stop":
+            self.craft.series.stop(series.id)
+            yield {self.desk.notice: None}  # `follow` shows how it ends; a list from here could arrive after that
+        elif action == "resume":
+            series.retry()
+            async for update in self._begin(lambda: series, request):
+                yield update
+        else:
+            yield {self.panel.listed: list_value(self.craft, owner)}
 
-    async def act(event: gr.EventData, request: gr.Request) -> AsyncGenerator[dict[Any, Any]]:
-        owner, asked = page.owner(request), event._data
+    async def _begin(self, read: Callable[[], Series], request: gr.Request) -> AsyncGenerator[dict[Any, Any]]:
+        """Begin the series that `read` gives, and follow it; or say why there is none."""
         try:
-            series = craft.series.folder.get(str(asked.get("id", "")), owner=owner_key(owner))
-            if asked.get("action") == "stop":
-                craft.series.stop(series.id)
-                yield {desk.notice: None}  # `follow` shows how it ends; a list from here could arrive after that
-                return
-            elif asked.get("action") == "remove":
-                craft.series.folder.remove(series.id, owner=owner_key(owner))
-            elif asked.get("action") == "resume":
-                series.retry()
-                async for update in begin(series, request):
-                    yield update
-                return
+            self.craft.series.start(read(), owner=self.page.owner(request))
         except StudioError as error:
-            yield {desk.notice: components.notice_value(error)}
-        yield {panel.listed: list_value(craft, owner)}
-
-    on_change = [control.change for control in (*panel.controls.values(), form.controls["steps"])]
-    gr.on(on_change, measure, inputs_kwargs=inputs, outputs=[panel.size], trigger_mode="always_last", **QUICK)
-    panel.make.click(make, inputs_kwargs=inputs, outputs=shown, **QUICK)
-    panel.upload.upload(take_file, inputs_kwargs={**form.inputs, "file": panel.upload}, outputs=shown, **QUICK)
-    panel.listed.choose(act, None, shown, trigger_mode="multiple", **QUICK)
-    page.blocks.load(follow, None, shown, **QUICK)
+            yield {self.desk.notice: components.notice_value(error)}
+            return
+        yield {self.desk.notice: None}
+        async for update in self.follow(request):
+            yield update
 
 
 def read_grid(craft: Craft, form: CreateForm, values: dict[str, Any]) -> Series:
