@@ -16,6 +16,7 @@ FORBIDDEN = {
     "errors.py": {"torch", "gradio", "diffusers"},
     "events.py": {"torch", "gradio", "diffusers"},
     "requests.py": {"torch", "gradio", "diffusers"},
+    "fields.py": {"torch", "gradio", "diffusers"},
     "settings.py": {"torch", "gradio", "diffusers"},
     "jobs.py": {"torch", "gradio", "diffusers", "studio.engine", "studio.gallery", "studio.ui"},
     "job.py": {"torch", "gradio", "diffusers", "studio.engine", "studio.gallery", "studio.ui"},
@@ -82,6 +83,23 @@ def test_importing_any_module_defines_and_does_nothing_else() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
+
+
+def test_pictures_are_opened_in_named_formats_and_never_by_gradio() -> None:
+    """Pillow brings dozens of decoders, of which strangers' files may reach three; Gradio's components open all."""
+    opened = 0
+    for path in STUDIO.rglob("*.py"):
+        if "bench" in path.parts:  # opens the pictures it brings
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            called = ast.unparse(node.func)
+            assert called not in {"gr.Image", "gr.ImageEditor", "gr.ImageSlider", "gr.Gallery", "gr.File"}, path
+            if called == "Image.open":
+                opened += 1
+                assert "formats" in {keyword.arg for keyword in node.keywords}, path
+    assert opened > 5
 
 
 def test_no_module_is_a_drawer() -> None:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studio.errors import InvalidRequest, UnknownName
-from studio.requests import KINDS, MAX_SEED, TextToImage, clean_text, field_spec, parse
+from studio.fields import field_spec
+from studio.requests import KINDS, MAX_SEED, TextToImage, clean_text, parse
 
 PICTURE = "0" * 64
 EXAMPLES = {

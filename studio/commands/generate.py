@@ -13,8 +13,9 @@ from studio.commands.progress import ProgressBar, event_as_json
 from studio.commands.series import add_series_arguments, asks_for_series, names_a_file, run_series
 from studio.errors import InvalidRequest
 from studio.events import Finished
+from studio.fields import field_spec
 from studio.pictures import open_picture
-from studio.requests import StyleWords, TextToImage, field_spec, parse
+from studio.requests import StyleWords, TextToImage, parse
 from studio.settings import Settings
 from studio.stylize.presets import SHIPPED, find_preset, load_presets
 

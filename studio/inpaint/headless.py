@@ -16,8 +16,9 @@ from studio.atomic import write_atomically
 from studio.commands.progress import ProgressBar, event_as_json
 from studio.engine.catalog import scan
 from studio.events import Finished
+from studio.fields import field_spec
 from studio.pictures import open_picture
-from studio.requests import Request, field_spec, parse
+from studio.requests import Request, parse
 from studio.settings import Settings
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from studio.fields import field_spec
 from studio.interop.a1111 import SCHEDULERS
 from studio.interop.metadata import Foreign
-from studio.requests import MAX_PROMPT, MAX_SEED, TextToImage, field_spec
+from studio.requests import MAX_PROMPT, MAX_SEED, TextToImage
 
 _NAMES = {
     **{f"{sampler} {schedule}".strip().lower(): name for name, (sampler, schedule) in SCHEDULERS.items()},

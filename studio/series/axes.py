@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from studio.errors import InvalidRequest, UnknownName
-from studio.requests import Seed, StyleWords, TextToImage, field_spec, random_seed
+from studio.fields import field_spec
+from studio.requests import Seed, StyleWords, TextToImage, random_seed
 
 SEARCH = "search_replace"
 MAX_VALUES = 100

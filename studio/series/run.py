@@ -12,9 +12,10 @@ from PIL import Image
 
 from studio.errors import InvalidRequest, QueueFull, StudioError
 from studio.events import Cancelled, Failed, Finished
+from studio.fields import field_spec
 from studio.gallery.recipe import owner_key
 from studio.jobs import Job, Queue
-from studio.requests import TextToImage, field_spec, parse
+from studio.requests import TextToImage, parse
 from studio.series.axes import SEARCH
 from studio.series.plan import Legend, Series, SeriesFolder
 from studio.series.sheet import Labels, draw_sheet

@@ -13,7 +13,8 @@ import gradio as gr
 from gradio.components import Component
 
 from studio.errors import InvalidRequest
-from studio.requests import Request, field_spec, parse
+from studio.fields import field_spec
+from studio.requests import Request, parse
 from studio.ui.texts import field_text
 
 

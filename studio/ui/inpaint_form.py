@@ -11,8 +11,9 @@ import gradio as gr
 from gradio.components import Component
 
 from studio.errors import InvalidRequest
+from studio.fields import field_spec
 from studio.inpaint.methods import METHODS, Method
-from studio.requests import Inpaint, Request, field_spec, parse
+from studio.requests import Inpaint, Request, parse
 from studio.ui.canvas.canvas import read_canvas, show
 from studio.ui.form import Form
 from studio.ui.presets import NO_MODEL, quality_choices, quality_of, scheduler_choices

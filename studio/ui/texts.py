@@ -13,7 +13,8 @@ from typing import Literal
 import gradio as gr
 from gradio.i18n import I18nData
 
-from studio.requests import Inpaint, Request, Stylize, TextToImage, Upscale, Walk, field_spec
+from studio.fields import field_spec
+from studio.requests import Inpaint, Request, Stylize, TextToImage, Upscale, Walk
 from studio.ui import create_texts, enhance_texts, inpaint_texts, style_texts
 from studio.ui.film_page.words import WORDS as FILM_WORDS
 from studio.ui.gallery_page.words import WORDS

@@ -6,7 +6,8 @@ import gradio as gr
 import pytest
 
 from studio.errors import InvalidRequest
-from studio.requests import TextToImage, field_spec
+from studio.fields import field_spec
+from studio.requests import TextToImage
 from studio.ui.form import Form
 from studio.ui.presets import quality_of, size_title
 from studio.ui.studio import ModelCard, Quality

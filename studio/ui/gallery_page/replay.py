@@ -11,9 +11,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
+from studio.fields import field_spec
 from studio.jobs import Job
 from studio.requests import Request as Recipe
-from studio.requests import field_spec
 from studio.ui.canvas.routes import StudioRoute
 from studio.ui.gallery_page.access import Access
 from studio.ui.stream import job_value, stage_value

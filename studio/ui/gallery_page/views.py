@@ -11,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from studio.errors import InvalidRequest, StudioError
+from studio.fields import field_spec
 from studio.gallery.entry import Entry, Filters
 from studio.gallery.importing import foreign_text
 from studio.gallery.lineage import Link, Tree
-from studio.requests import KINDS, Request, field_spec
+from studio.requests import KINDS, Request
 from studio.ui.stream import picture_url, thumbnail_url
 
 TABS_OF_KINDS: dict[str, tuple[str, ...]] = {  # what the "tab" filter offers, in the order of the page
