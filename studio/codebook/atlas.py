@@ -106,7 +106,7 @@ class Atlas:
         picture, description = _paths(folder, checksum)
         try:
             facts = json.loads(description.read_text(encoding="utf-8"))
-            sheet = np.asarray(Image.open(picture).convert("RGB"))
+            sheet = np.asarray(Image.open(picture, formats=("PNG",)).convert("RGB"))
             codes, cell = int(facts["codes"]), int(facts["cell"])
         except (OSError, ValueError, KeyError, TypeError, SyntaxError):
             return None  # a cache: anything unreadable is made again

@@ -116,7 +116,7 @@ def _at_size(original: Image.Image, kind: str, limit: int) -> Fidelity:
             best, quality, low = data, middle, middle + 1
         else:
             high = middle - 1
-    decoded = Image.open(io.BytesIO(best)).convert("RGB")
+    decoded = Image.open(io.BytesIO(best), formats=(kind,)).convert("RGB")
     scores = psnr(original, decoded), ssim(original, decoded)
     return Fidelity("WebP" if kind == "WEBP" else kind, len(best), *scores, quality=quality, fits=len(best) <= limit)
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from studio.gallery.entry import Entry
 from studio.gallery.export import Format, rendered_files, write_left_out, writing_zip
+from studio.pictures import FORMATS
 from studio.provenance.marks import NO_MARKS, Marks
 
 THUMBNAIL_PIXELS = 480
@@ -114,7 +115,7 @@ def _escaped(text: str) -> str:
 
 def _thumbnail(data: bytes) -> bytes:
     """Small, and without the metadata of the large one."""
-    with Image.open(io.BytesIO(data)) as opened:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
         image = opened.copy()
     image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

@@ -22,6 +22,7 @@ FILL = 236  # px: the longer side of the thing inside the 256 px frame
 MAX_ASPECT = 4.0
 MAX_UPSCALING = 3.5
 MAX_PIXELS = 100_000_000
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 _MAX_RENDER = 2048
 _TEXT = re.compile(r"<(?:svg:)?(?:text|flowRoot|image)\b")
 
@@ -53,7 +54,7 @@ def load_rgba(path: Path) -> NDArray[np.uint8]:
         Unusable: Not a picture, damaged, or larger than 100 megapixels.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Unusable(f"{image.width} x {image.height} pixels is too large")
             return np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))
@@ -125,7 +126,7 @@ def _fit_svg(markup: str) -> NDArray[np.uint8]:
 def _render(markup: str, width: int) -> NDArray[np.uint8]:
     try:
         png = resvg_py.svg_to_bytes(svg_string=markup, width=width, dpi=96, skip_system_fonts=True)
-        with Image.open(io.BytesIO(png)) as image:
+        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
             return np.asarray(image.convert("RGBA"))
     except (ValueError, OSError) as error:
         raise Unusable(f"cannot be rendered ({_first_line(error)})") from error
