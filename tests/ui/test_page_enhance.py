@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from diffusers import AutoencoderKL
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from real_studio import real_studio
@@ -20,7 +21,8 @@ STAGE = "#enhance-stage .stage"
 
 @pytest.fixture
 def enhance(tmp_path: Path, chromium: Browser) -> Iterator[tuple[Page, Gallery]]:
-    """The tab, opened."""
+    """The tab, opened; beside the model lies an autoencoder called "soft"."""
+    AutoencoderKL(block_out_channels=(8,), norm_num_groups=8).save_pretrained(tmp_path / "data/models/VAE/soft")
     with real_studio(tmp_path, pause_seconds=0) as (address, _, gallery):
         page = chromium.new_page()
         page.set_default_timeout(120_000)
@@ -42,8 +44,12 @@ def test_a_picture_is_made_larger_and_without_one_the_page_says_what_is_missing(
     chooser.value.set_files(example_picture(tmp_path))
     page.wait_for_selector("#enhance-source .well-tile")
     assert not page.is_visible("#enhance-strength"), "plain enlarging has nothing to set"
+    page.click("#enhance-advanced > button")
+    page.click("#enhance-vae input")
+    page.locator("#enhance-vae").get_by_role("option", name="soft").click()
     page.click("#enhance-generate")
     page.wait_for_selector(f'{STAGE}[data-state="finished"]')
+    assert gallery.page().entries[0].recipe.single.model_dump()["vae"] == "soft"
     assert gallery.open(gallery.page().entries[0].id).size == (640, 480)
     page.wait_for_selector("#enhance-stage .compare")
     page.click("#enhance-detail-result")

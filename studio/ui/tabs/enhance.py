@@ -10,6 +10,7 @@ from studio.engine.addons import scan_addons
 from studio.errors import InvalidRequest
 from studio.requests import Request, Upscale, Walk, parse
 from studio.ui import components
+from studio.ui.addon_choice import addon_choice
 from studio.ui.desk import Desk, run
 from studio.ui.form import Form
 from studio.ui.presets import NO_MODEL, quality_of, scheduler_choices
@@ -34,7 +35,7 @@ def build(page: Page) -> None:
             _lay_larger(page, larger)
             desk.buttons(text("enhance_go"))
         with gr.Column(elem_classes=["desk-settings"], min_width=0):
-            _lay_advanced(larger, cards)
+            _lay_advanced(page, larger, cards)
             film = _lay_walk(walk, cards[0])
         with gr.Column(elem_classes=["desk-stage"], min_width=0):
             desk.stage_and_actions(page, idle="enhance_idle_title")
@@ -77,7 +78,7 @@ def _lay_larger(page: Page, form: Form) -> None:
     )
 
 
-def _lay_advanced(form: Form, cards: list[ModelCard]) -> None:
+def _lay_advanced(page: Page, form: Form, cards: list[ModelCard]) -> None:
     standard = quality_of(cards[0], "standard")
     with gr.Accordion(text("advanced"), open=False, elem_id="enhance-advanced", elem_classes=["fold"]):
         form.textbox("negative_prompt", lines=1, max_lines=4, placeholder=text("negative_placeholder"))
@@ -87,6 +88,7 @@ def _lay_advanced(form: Form, cards: list[ModelCard]) -> None:
         form.dropdown("scheduler", scheduler_choices(cards[0]), value=standard.scheduler)
         form.dropdown("model", [(it.title, it.id) for it in cards], value=cards[0].id, info=None,
                       visible=bool(cards[0].id))  # fmt: skip
+        addon_choice(page, TAB.id, form, "vae", "vae", none="vae_own", info=None, elem_id="enhance-vae")
 
 
 def _lay_walk(form: Form, card: ModelCard) -> gr.Button:
@@ -122,7 +124,7 @@ def _upscale(form: Form, values: dict[str, Any]) -> Request:
 
 
 def _walk(larger: Form, form: Form, values: dict[str, Any], card: ModelCard) -> Request:
-    shared = {name: values[name] for name in ("model", "guidance_scale", "scheduler", "negative_prompt")}
+    shared = {name: values[name] for name in ("model", "vae", "guidance_scale", "scheduler", "negative_prompt")}
     own = {name: values[f"walk_{name}"] for name in form.controls}
     width, height = card.sizes[0]
     given = {name: value for name, value in {**shared, **own}.items() if value is not None}
