@@ -27,6 +27,9 @@ from studio.inpaint.methods import Painted
 from studio.inpaint.repaint import latent_mask
 from studio.requests import Inpaint
 
+# A fork takes up a run of the request's own model with its own scheduler; here both are the prior's.
+NO_FILM = "Drawn tokens have no film and cannot be forked: change a setting and draw anew, or paint by diffusion."
+
 
 def run(
     canvas: Canvas, request: Inpaint, context: Context, should_stop: Callable[[], bool]
@@ -56,7 +59,8 @@ def run(
     result = yield from shown_in_place(canvas, loop, count=request.batch)
     if result is None:
         return None
-    notes = result.notes if is_own else (*result.notes, f"Drawn with the tokens of {card.name}.")
+    whose = () if is_own else (f"Drawn with the tokens of {card.name}.",)
+    notes = (*result.notes, *whose, NO_FILM)
     pictures = tuple(np.asarray(picture.convert("RGB")) for picture in result.images)
     return Painted(pictures, result.seeds, result.facts, notes)
 

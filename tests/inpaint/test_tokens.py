@@ -15,7 +15,7 @@ from studio.errors import ModelError
 from studio.events import Cancelled, Step
 from studio.inpaint.context import Context
 from studio.inpaint.run import run_inpaint
-from studio.inpaint.tokens import partly_hidden
+from studio.inpaint.tokens import NO_FILM, partly_hidden
 from studio.pictures import PictureStore
 from tests.engine import tiny
 from tests.engine.prior import save_prior
@@ -58,6 +58,7 @@ def test_several_candidates_differ_inside_the_mask_and_nowhere_else(
     previews = [event.preview for event in events if isinstance(event, Step)]
     assert len(previews) == 3 and all(preview is not None and preview.size == (450, 110) for preview in previews)
     assert finished.facts["model"] == "model-tokens"
+    assert NO_FILM in finished.notes and not finished.extras["films"], "what the page has no strip for is said"
 
 
 def test_a_candidate_is_the_one_made_alone_with_its_seed(priors: Context, shelf: PictureStore) -> None:
