@@ -27,8 +27,12 @@ def test_nothing_sticks_out_sideways_on_a_phone(visit: Visit) -> None:
 
 
 def test_a_chinese_browser_gets_the_page_in_chinese(visit: Visit) -> None:
-    page = visit(locale="zh-CN")
+    page = visit(locale="zh-CN", width=390)
     expect(page.locator("#create-generate")).to_have_text("生成")
+    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")  # Gradio's doing; our style sheet counts on it
+    word = "getComputedStyle(document.querySelector('.overflow-menu > button'), '::after').content"
+    assert page.evaluate(word) == '"更多"'
+    page.set_viewport_size({"width": 1280, "height": 860})
     expect(page.locator("#create-stage strong")).to_have_text("图片将显示在这里")
     expect(page.get_by_text("提示词", exact=True)).to_be_visible()
     page.click("#create-generate")
