@@ -11,6 +11,7 @@ from studio.codebook.vqgan import Vqgan
 def test_the_bench_times_every_part_and_checks_the_lookup(vqgan: Vqgan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codes, "_model", lambda: vqgan)
     monkeypatch.setattr(codes, "SIZES", (64, 256))
+    monkeypatch.setattr(codes, "DAB_SECONDS", 0)
     monkeypatch.setattr(codes, "LOOKUPS", ((500, 256, 8),))
     result = codes.run(2)
     for size in (64, 256):
@@ -18,6 +19,6 @@ def test_the_bench_times_every_part_and_checks_the_lookup(vqgan: Vqgan, monkeypa
             timing = result[f"{part} {size}"]
             assert timing["rounds"] == 2 and 0 < timing["p50_ms"] <= timing["p95_ms"] * 1.001
         dabs = result[f"dab {size}"]
-        assert dabs["rounds"] == 2 * min(12, size // 8 - 1) and 0 <= dabs["error"] < 1
+        assert dabs["rounds"] == 2 * min(12, size // 8 - 1) and 0 <= dabs["error"] <= dabs["worst_error"] < 1
     assert result["lookup 500 x 256 x 8"]["same_indices"] is True and "cdist 500 x 256 x 8" in result
     assert result["dab 256"]["goal_ms"] == 60 and result["reach"]["paste"] >= 1 and result["atlas_seconds"] > 0
