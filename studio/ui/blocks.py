@@ -59,4 +59,15 @@ def build_page(studio: Studio, sessions: Sessions | None = None) -> gr.Blocks:
                     tab.build(page)
         sends.connect(bar, recipe_of=page.recipe)
         page.drafts.connect(blocks, sessions)
+    _show_no_progress(blocks)
     return blocks
+
+
+def _show_no_progress(blocks: gr.Blocks) -> None:
+    """Take all components out of Gradio's own progress display, which the page hides.
+
+    With every event the browser looks up each component that any event ever wrote to, one by one in the whole tree:
+    40 % of the time to open the page, and a pause at every click.
+    """
+    for event in blocks.fns.values():
+        event.show_progress_on = ()
