@@ -97,8 +97,8 @@ def _wire_words(prompt: Component, style_words: gr.HTML, examples: gr.HTML) -> N
     def take_example(event: gr.EventData) -> str:
         return str(event._data["word"])
 
-    style_words.choose(add_word, [prompt], [prompt], **QUICK)
-    examples.choose(take_example, None, [prompt], **QUICK)
+    style_words.choose(add_word, [prompt], [prompt], trigger_mode="multiple", **QUICK)  # "once" drops a quick click
+    examples.choose(take_example, None, [prompt], trigger_mode="multiple", **QUICK)
 
 
 TAB = Tab(id="create", title="tab_create", build=build)
