@@ -37,6 +37,9 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     Raises:
         StudioError: The port is taken, the data directory cannot be written, another studio writes there.
     """
+    from studio.ui.quick_import import skip_editor_files
+
+    skip_editor_files()  # before anything below imports Gradio
     from studio.forecast import PastRuns, noting
     from studio.gallery import Gallery, recorder
     from studio.jobs import JobRunner
@@ -79,17 +82,22 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
             drafts=memory.drafts,
         )
         with runner, ExitStack() as stack:
-            host.start()
             sharing = stack.enter_context(Sharing(studio, settings, announce=announce))
             shelf = stack.enter_context(closing(ModelsDesk(settings)))
             token = token_of(settings)
+
+            def begin() -> None:
+                """Start the engine once the page answers: starting side by side, they slow each other down."""
+                host.start()
+                sharing.start()
+
             launch(
                 replace(studio, extras={**studio.extras, "share": sharing, "models": shelf}),
                 settings,
                 announce=announce,
                 guard=partial(Gate, policy=owner_policy(settings, token)),
                 link=partial(token_url, token=token),
-                then=sharing.start,
+                then=begin,
             )
 
 
