@@ -103,7 +103,7 @@ class Sampled(Request):
         ge=0,
         le=1,
         title="Guide until",
-        description="The share after which it ends: the rest takes half as long",
+        description="The share of the steps after which it ends; unguided steps are faster",
     )
     scheduler: str = Field("dpmpp_2m", max_length=40, title="Scheduler", description="How noise is taken away")
     seed: Seed = Field(

@@ -87,7 +87,7 @@ def interval_of(request: Sampled) -> tuple[float, float]:
     """Return the share of the run, from and until in [0, 1], in which guidance acts.
 
     Guidance does harm in the first, noisiest steps and little in the last (Kynkäänniemi et al. 2024, "Applying
-    Guidance in a Limited Interval"); without it a step runs the model once instead of twice.
+    Guidance in a Limited Interval"); a step without it predicts the prompt's rows alone.
 
     Raises InvalidRequest when it would end before it begins.
     """

@@ -85,7 +85,7 @@ FIELDS: dict[str, tuple[str, str]] = {
     "variation_strength": ("变体强度", "从这张图向另一个种子走多远"),
     "variation_seed": ("变体种子", "要靠近的种子；第 i 张使用变体种子 + i"),
     "guidance_start": ("引导起点", "从总步数的哪个比例开始引导"),
-    "guidance_end": ("引导终点", "到哪个比例为止；不引导的步只需一半时间"),
+    "guidance_end": ("引导终点", "到总步数的哪个比例为止；不引导的步更快"),
     "control": ("控制图", "它的形状会引导画面"),
     "control_net": ("ControlNet", "按其用途选择；留空：首个适合该模型的"),
     "control_preprocessor": ("预处理", "原样：已是控制图；边缘：提取轮廓；反相：用于白底深色线稿"),

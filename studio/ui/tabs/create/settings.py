@@ -29,9 +29,8 @@ def lay_settings(page: Page, tab: str, form: Form, cards: Sequence[ModelCard]) -
         form.textbox("negative_prompt", lines=1, max_lines=4, placeholder=text("negative_placeholder"))
         form.slider("steps", maximum=_MOST_STEPS, value=standard.steps)
         form.slider("guidance_scale", value=standard.guidance_scale)
-        with gr.Row():
-            form.slider("guidance_start", min_width=120)
-            form.slider("guidance_end", min_width=120)
+        form.slider("guidance_start")
+        form.slider("guidance_end")
         form.dropdown("scheduler", scheduler_choices(card), value=standard.scheduler)
         form.textbox("seed", max_lines=1, placeholder=text("seed_placeholder"), elem_id="seed")
         form.slider("batch")
