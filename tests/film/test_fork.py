@@ -17,28 +17,15 @@ from safetensors.numpy import save_file
 from studio.engine.engine import Engine
 from studio.engine.trajectories import film_name
 from studio.errors import InvalidRequest
-from studio.events import Cancelled, Event, Finished, Step
+from studio.events import Cancelled, Finished, Step
 from studio.gallery.recipe import parents_of
 from studio.pictures import PictureStore
 from studio.requests import Fork, Inpaint, KeepFilm, Request, Stylize, Timelapse
 from studio.sharing.own_inputs import picture_refs
 from tests.engine.control_files import save_controlnet
-from tests.engine.run import small
+from tests.engine.run import events_of, events_until, finished, small
 
 SCHEDULERS = ["ddim", "euler", "euler_a", "dpmpp_2m", "dpmpp_sde", "unipc"]
-
-
-def events_of(engine: Engine, request: Request, stop_after: int = 10**9) -> list[Event]:
-    said: list[Event] = []
-    for event in engine.run(request, lambda: sum(isinstance(one, Step) for one in said) >= stop_after):
-        said.append(event)
-    return said
-
-
-def finish(engine: Engine, request: Request) -> Finished:
-    ending = events_of(engine, request)[-1]
-    assert isinstance(ending, Finished)
-    return ending
 
 
 def fork(parent: Request, step: int, **changes: Any) -> Fork:
@@ -59,7 +46,7 @@ def same(first: Finished, second: Finished) -> bool:
 @pytest.mark.parametrize("model", ["ldm", "sd1"])
 def test_a_fork_with_nothing_changed_is_the_identical_picture(engine: Engine, model: str, scheduler: str) -> None:
     parent = small(model=model, scheduler=scheduler, steps=6, seed=3)
-    whole = finish(engine, parent)
+    whole = finished(engine, parent)
     for step in (0, 1, 4):
         said = events_of(engine, fork(parent, step))
         assert same(said[-1], whole)  # type: ignore[arg-type]
@@ -69,7 +56,7 @@ def test_a_fork_with_nothing_changed_is_the_identical_picture(engine: Engine, mo
 
 def test_a_run_whose_steps_are_not_kept_any_more_is_run_again(engine: Engine) -> None:
     parent = small(model="ldm", scheduler="euler_a", steps=5, seed=8)
-    whole = finish(engine, parent)
+    whole = finished(engine, parent)
     engine.trajectories.clear()
     said = events_of(engine, fork(parent, 3))
     assert same(said[-1], whole)  # type: ignore[arg-type]
@@ -81,18 +68,18 @@ def test_forks_of_forks_with_new_seeds_go_on_exactly(engine: Engine, scheduler: 
     parent = small(model="sd1", scheduler=scheduler, steps=7, seed=1)
     first = fork(parent, 2, seed=100)
     second = fork(first, 4, prompt="a blue boat")
-    assert not same(finish(engine, first), finish(engine, parent))
-    whole = finish(engine, second)
+    assert not same(finished(engine, first), finished(engine, parent))
+    whole = finished(engine, second)
     for step in (3, 5):
-        assert same(finish(engine, fork(second, step)), whole)
+        assert same(finished(engine, fork(second, step)), whole)
     engine.trajectories.clear()
-    assert same(finish(engine, fork(second, 5)), whole), "the same from nothing"
+    assert same(finished(engine, fork(second, 5)), whole), "the same from nothing"
 
 
 def test_a_new_seed_forks_a_run_without_chance_in_its_steps(engine: Engine) -> None:
     parent = small(model="ldm", scheduler="ddim", steps=6, seed=5)
-    whole = finish(engine, parent)
-    forked = finish(engine, fork(parent, 4, seed=6))
+    whole = finished(engine, parent)
+    forked = finished(engine, fork(parent, 4, seed=6))
     before, after = whole.extras["films"][0], forked.extras["films"][0]
     frames = [np.array_equal(np.asarray(before.frame(k)), np.asarray(after.frame(k))) for k in range(1, 7)]
     assert frames == [True] * 4 + [False] * 2
@@ -100,20 +87,20 @@ def test_a_new_seed_forks_a_run_without_chance_in_its_steps(engine: Engine) -> N
 
 def test_prompt_guidance_and_model_may_change(engine: Engine) -> None:
     parent = small(model="sd1", steps=5, seed=2)
-    whole = finish(engine, parent)
+    whole = finished(engine, parent)
     for changes in ({"prompt": "a green house"}, {"guidance_scale": 9.0}, {"negative_prompt": "red"}):
-        assert not same(finish(engine, fork(parent, 2, **changes)), whole)
-    other = finish(engine, fork(parent, 2, model="sd1-too"))
+        assert not same(finished(engine, fork(parent, 2, **changes)), whole)
+    other = finished(engine, fork(parent, 2, model="sd1-too"))
     assert other.facts["model"] == "sd1-too" and other.facts["forked_at"] == 2
 
 
 def test_with_a_mask_the_rest_stays_on_the_parents_way(engine: Engine, pictures: PictureStore) -> None:
     parent = small(model="sd1", steps=6, seed=4)
-    finish(engine, parent)
+    finished(engine, parent)
     mask = Image.new("L", (64, 64), 0)
     mask.paste(255, (0, 0, 32, 64))
     asked = fork(parent, 2, prompt="a blue boat", mask=pictures.put(mask.convert("RGB")))
-    forked = finish(engine, asked)
+    forked = finished(engine, asked)
     kept = engine.trajectories.of(parent, forked.facts["checksum"])
     now = engine.trajectories.of(asked, forked.facts["checksum"])
     assert kept is not None and now is not None
@@ -123,8 +110,8 @@ def test_with_a_mask_the_rest_stays_on_the_parents_way(engine: Engine, pictures:
 
 def test_a_frame_is_the_picture_as_it_stood_and_the_last_is_the_result(engine: Engine) -> None:
     parent = small(model="ldm", scheduler="ddim", steps=5, seed=9)
-    whole = finish(engine, parent)
-    frames = [finish(engine, fork(parent, step, frame=True)) for step in (1, 3, 5)]
+    whole = finished(engine, parent)
+    frames = [finished(engine, fork(parent, step, frame=True)) for step in (1, 3, 5)]
     assert same(frames[-1], whole)
     assert not same(frames[0], frames[1])
     assert frames[0].facts["frame"] == 1
@@ -133,7 +120,7 @@ def test_a_frame_is_the_picture_as_it_stood_and_the_last_is_the_result(engine: E
 @pytest.mark.parametrize("kind", ["mp4", "gif", "webp"])
 def test_a_timelapse_has_every_step_and_lingers_on_the_last(engine: Engine, kind: str) -> None:
     parent = small(model="ldm", steps=4, seed=11)
-    ending = finish(engine, Timelapse(parent=parent.model_dump(mode="json"), format=kind, fps=8))
+    ending = finished(engine, Timelapse(parent=parent.model_dump(mode="json"), format=kind, fps=8))
     assert ending.images == ()
     with open(ending.extras["file"], "rb") as file:  # noqa: PTH123
         frames = imageio.imread(io.BytesIO(file.read()), extension=f".{kind}", index=None if kind == "mp4" else ...)
@@ -143,8 +130,8 @@ def test_a_timelapse_has_every_step_and_lingers_on_the_last(engine: Engine, kind
 
 def test_a_kept_film_survives_a_restart(engine: Engine) -> None:
     parent = small(model="ldm", scheduler="euler_a", steps=5, seed=12)
-    whole = finish(engine, parent)
-    finish(engine, KeepFilm(parent=parent.model_dump(mode="json")))
+    whole = finished(engine, parent)
+    finished(engine, KeepFilm(parent=parent.model_dump(mode="json")))
     path = engine.settings.data_dir / "films" / film_name(parent, whole.facts["checksum"])
     assert path.is_file()
     engine.trajectories.clear()
@@ -153,15 +140,15 @@ def test_a_kept_film_survives_a_restart(engine: Engine) -> None:
     assert same(said[-1], whole)  # type: ignore[arg-type]
     path.write_bytes(b"damaged")
     engine.trajectories.clear()
-    assert same(finish(engine, fork(parent, 3)), whole), "a damaged file is as good as none"
+    assert same(finished(engine, fork(parent, 3)), whole), "a damaged file is as good as none"
 
 
 @pytest.mark.parametrize("is_fork", [False, True])
 def test_a_film_kept_before_a_setting_existed_is_that_of_its_default(engine: Engine, is_fork: bool) -> None:
     root = small(model="ldm", scheduler="euler_a", steps=5, seed=16 + is_fork)
     parent = fork(root, 1, prompt="a blue boat") if is_fork else root
-    whole = finish(engine, parent)
-    finish(engine, KeepFilm(parent=parent.model_dump(mode="json")))
+    whole = finished(engine, parent)
+    finished(engine, KeepFilm(parent=parent.model_dump(mode="json")))
     path = engine.settings.data_dir / "films" / film_name(parent, whole.facts["checksum"])
     with safe_open(path, framework="numpy") as file:
         metadata, arrays = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -182,7 +169,7 @@ def test_a_film_kept_before_a_setting_existed_is_that_of_its_default(engine: Eng
 def test_stopping_a_fork_stops_the_run_that_is_made_again_too(engine: Engine) -> None:
     parent = small(model="ldm", steps=5, seed=13)
     engine.trajectories.clear()
-    assert isinstance(events_of(engine, fork(parent, 3), stop_after=2)[-1], Cancelled)
+    assert isinstance(events_until(engine, fork(parent, 3), 2)[-1], Cancelled)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +185,7 @@ def test_stopping_a_fork_stops_the_run_that_is_made_again_too(engine: Engine) ->
 )
 def test_what_a_fork_cannot_change_is_said(engine: Engine, changes: dict[str, Any], message: str) -> None:
     parent = small(model="sd1", steps=4, seed=14)
-    finish(engine, parent)
+    finished(engine, parent)
     with pytest.raises(InvalidRequest, match=message):
         events_of(engine, fork(parent, changes.pop("step", 2), **changes))
 
@@ -215,10 +202,10 @@ def test_a_fork_keeps_its_runs_control_picture_or_drops_it(
 ) -> None:
     save_controlnet(model_folder / "sd1", model_folder / "ControlNet" / "shapes")
     parent = small(model="sd1", steps=5, seed=15, control=pictures.put(Image.new("RGB", (64, 64), "white")))
-    whole = finish(engine, parent)
-    assert same(finish(engine, fork(parent, 2)), whole)
-    assert not same(finish(engine, fork(parent, 2, control=None)), whole)
-    assert not same(finish(engine, fork(parent, 2, control_scale=0.3)), whole)
+    whole = finished(engine, parent)
+    assert same(finished(engine, fork(parent, 2)), whole)
+    assert not same(finished(engine, fork(parent, 2, control=None)), whole)
+    assert not same(finished(engine, fork(parent, 2, control_scale=0.3)), whole)
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +229,7 @@ def test_forks_of_inpaintings_and_style_transfers_go_on_exactly(
     engine: Engine, painted: dict[str, Any], kind: str
 ) -> None:
     parent = painted[kind]
-    whole = finish(engine, parent)
+    whole = finished(engine, parent)
     steps = whole.extras["films"][0].count
     assert 3 < steps < 6, "it begins from a picture"
     again = events_of(engine, fork(parent, steps - 1))
@@ -250,24 +237,24 @@ def test_forks_of_inpaintings_and_style_transfers_go_on_exactly(
     others = kind == "stylize"  # the chain's first method, which is no denoising, tells one step of its own
     assert sum(isinstance(event, Step) for event in again) == 1 + others, "the kept steps are not run again"
     first = fork(parent, 1, prompt="a blue boat", seed=9)
-    second = finish(engine, fork(first, 2))
-    assert same(second, finish(engine, first)) and not same(second, whole)
+    second = finished(engine, fork(first, 2))
+    assert same(second, finished(engine, first)) and not same(second, whole)
     engine.trajectories.clear()
-    assert same(finish(engine, fork(first, 2)), second), "the same from nothing"
+    assert same(finished(engine, fork(first, 2)), second), "the same from nothing"
 
 
 @pytest.mark.parametrize("kind", ["inpaint", "stylize"])
 def test_frames_and_films_of_them_show_the_whole_picture(engine: Engine, painted: dict[str, Any], kind: str) -> None:
     parent = painted[kind]
-    whole = finish(engine, parent)
+    whole = finished(engine, parent)
     steps = whole.extras["films"][0].count
-    last, first = (finish(engine, fork(parent, step, frame=True)) for step in (steps, 1))
+    last, first = (finished(engine, fork(parent, step, frame=True)) for step in (steps, 1))
     assert same(last, whole) and not same(first, whole)
     assert first.images[0].size == whole.images[0].size and first.facts["frame"] == 1
     if kind == "inpaint":
         assert first.facts["changed_outside_mask"] == 0
-    assert same(finish(engine, fork(parent, 2)), whole), "looking at frames leaves the run as it was"
-    film = finish(engine, Timelapse(parent=parent.model_dump(mode="json"), format="gif"))
+    assert same(finished(engine, fork(parent, 2)), whole), "looking at frames leaves the run as it was"
+    film = finished(engine, Timelapse(parent=parent.model_dump(mode="json"), format="gif"))
     assert film.extras["file"]
 
 
