@@ -49,6 +49,7 @@ _SESSIONS_KEPT = 200  # each open page costs 0.3 MB of Gradio's memory
 _LARGEST_UPLOAD = "20mb"
 _EVENTS_WAITING = 256
 _UPLOADS = "GRADIO_TEMP_DIR"
+_SUMMARIES = "GRADIO_ANALYTICS_CACHE_FREQUENCY"
 _BUILDING = threading.Lock()  # Gradio knows one page under construction at a time, in all threads
 _PORTS_TRIED = 50
 
@@ -87,6 +88,8 @@ def _uploads_in(folder: Path, *, lasting: bool) -> Iterator[None]:
 
 
 def _build(studio: Studio, sessions: Sessions) -> FastAPI:
+    # Gradio's statistics of its own events, which nobody reads here, take 30 to 150 ms after each of them.
+    os.environ.setdefault(_SUMMARIES, str(10**9))
     blocks = build_page(studio, sessions)
     blocks.queue(api_open=False, max_size=_EVENTS_WAITING)
     blocks.state_session_capacity = _SESSIONS_KEPT

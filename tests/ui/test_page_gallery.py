@@ -95,6 +95,18 @@ def test_the_arrow_keys_move_the_choice_and_the_card_follows(opened: Opened, vis
     assert [it.prompt for it in opened.gallery.each(owner=opened.owner(page)) if it.starred] == ["two"]
 
 
+def test_a_press_on_a_tile_counts_though_the_shelf_is_looked_at_anew_meanwhile(opened: Opened, visit: Visit) -> None:
+    page = visit()
+    fill(opened, page, ["one", "two"])
+    open_gallery(page)
+    page.locator(TILES).last.hover()
+    page.mouse.down()
+    page.evaluate("studioGallery.pages.refresh()")
+    page.mouse.up()
+    expect(page.locator(CHOSEN)).to_have_count(1)
+    expect(page.locator(f"{CARD} .gp-card-prompt")).to_have_text("one")
+
+
 def test_deleting_goes_to_the_trash_and_can_be_undone_also_later(opened: Opened, visit: Visit) -> None:
     page = visit()
     fill(opened, page, ["one", "two", "three"])

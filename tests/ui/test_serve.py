@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from studio_page import Opened
 
@@ -55,6 +56,14 @@ def test_a_page_server_loads_no_torch(tmp_path: Path) -> None:
         "sys.exit(1 if {'torch', 'diffusers', 'transformers'} & set(sys.modules) else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_gradio_keeps_no_statistics_of_its_events(opened: Opened) -> None:
+    with gr.Blocks() as page:
+        queue = page._queue
+    event = {"time": 0.0, "status": "success", "process_time": 0.1, "function": "click", "session_hash": "a"}
+    queue.events_recorded = 1000
+    assert queue.compute_analytics_summary([event]) == {"functions": {}}
 
 
 def test_the_queue_cannot_be_walked_around(opened: Opened) -> None:

@@ -12,7 +12,6 @@ export class Shelf {
     this.gallery = gallery;
     this.root = null;
     this.anchor = null;
-    this.drawnIds = [];
     this.grid = make("div", { class: "gp-grid", role: "listbox", tabIndex: 0, "aria-label": say("tab_gallery"), "aria-multiselectable": "true" });
     this.foot = make("div", { class: "gp-foot" });
     this.element = make("div", {}, this.grid, this.foot);
@@ -26,28 +25,30 @@ export class Shelf {
     this.lookFurther = whenNear(this.foot, () => gallery.pages.more());
   }
 
+  /** Show what the pages hold. What stands already stays as it is, so that a click on it is never lost to a redraw. */
   draw() {
     const { items, filters } = this.gallery.pages;
-    const isFurther = this.drawnIds.length > 0 && this.drawnIds.length < items.length
-      && this.drawnIds.every((id, place) => items[place].id === id);
-    const fresh = isFurther ? items.slice(this.drawnIds.length) : items;
-    if (!isFurther) {
-      this.grid.replaceChildren();
-      this.day = null;
+    const standing = new Map([...this.grid.children].map((it) => [it.dataset.key, it]));
+    const piece = (key, build) => {
+      const made = standing.get(key) ?? build();
+      made.dataset.key = key;
+      return made;
+    };
+    const wanted = items.length ? [] : [this.#nothing(filters)];
+    let day = null;
+    for (const it of items) {
+      const its = new Date(it.made).toDateString();
+      if (its !== day) wanted.push(piece(its, () => make("h3", { class: "gp-day", role: "presentation" }, dayName(it.made))));
+      day = its;
+      wanted.push(piece(it.id, () => tile(it)));
     }
-    this.drawnIds = items.map((it) => it.id);
-    if (!items.length) {
-      this.grid.replaceChildren(this.#nothing(filters));
-      return;
+    const kept = new Set(wanted);
+    for (const it of [...this.grid.children]) if (!kept.has(it)) it.remove();
+    let next = this.grid.firstChild;
+    for (const it of wanted) {
+      if (it === next) next = next.nextSibling;
+      else this.grid.insertBefore(it, next);
     }
-    const pieces = document.createDocumentFragment();
-    for (const it of fresh) {
-      const day = new Date(it.made).toDateString();
-      if (day !== this.day) pieces.append(make("h3", { class: "gp-day", role: "presentation" }, dayName(it.made)));
-      this.day = day;
-      pieces.append(tile(it));
-    }
-    this.grid.append(pieces);
     this.mark();
     this.lookFurther();
   }
