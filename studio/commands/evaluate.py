@@ -16,6 +16,8 @@ from studio.settings import Settings
 if TYPE_CHECKING:
     from PIL import Image
 
+    from studio.engine.catalog import ModelCard
+
 
 def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `eval` and what can be measured."""
@@ -35,6 +37,11 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     prompts.add_argument("--quality", default="standard", help="a preset of the model")
     prompts.add_argument("--sheets", type=Path, metavar="FOLDER", help="contact sheets: made, and nearest in training")
     prompts.add_argument("--json", action="store_true", help="print one JSON object")
+    grid = subjects.add_parser("grid", help="64 prompts at fixed seeds as one picture, to look at")
+    grid.add_argument("model", help="id of the model (`studio models list`)")
+    grid.add_argument("--quality", default="standard", help="a preset of the model")
+    grid.add_argument("--side", type=int, default=128, help="longer side of each picture on the sheet in pixels")
+    grid.add_argument("--out", type=Path, required=True, metavar="FILE", help="PNG, WebP or JPEG")
     for name, help_text in (
         ("style", "style distance, content kept and colour distance of every style method"),
         ("inpaint", "fill error, seam and untouched pixels of every inpainting method"),
@@ -57,6 +64,8 @@ def run(args: argparse.Namespace, settings: Settings, out: Callable[..., None]) 
         return _autoencoder(args, out)
     if args.subject == "prompts":
         return _prompts(args, settings, out)
+    if args.subject == "grid":
+        return _grid(args, settings, out)
     return _methods(args, settings, out)
 
 
@@ -106,10 +115,38 @@ def _autoencoder(args: argparse.Namespace, out: Callable[..., None]) -> int:
 
 
 def _prompts(args: argparse.Namespace, settings: Settings, out: Callable[..., None]) -> int:
-    from studio.engine.catalog import scan
     from studio.evaluate.prompts import as_table, evaluate_prompts
-    from studio.events import Finished
     from studio.training.pack import Pack
+
+    card, make = _maker(args, settings)
+    if args.sheets is not None:
+        args.sheets.mkdir(parents=True, exist_ok=True)
+    say: Callable[..., None] = (lambda line: None) if args.json else out
+    rows = evaluate_prompts(
+        make, Pack.open(args.data), vqvae=card.path, count=args.count, cache=settings.cache_dir / "probes",
+        sheets=args.sheets, say=say,
+    )  # fmt: skip
+    out(json.dumps([asdict(row) for row in rows]) if args.json else as_table(rows, size=card.width))
+    return 0
+
+
+def _grid(args: argparse.Namespace, settings: Settings, out: Callable[..., None]) -> int:
+    from studio.evaluate.prompt_grid import prompt_grid
+
+    if args.out.suffix.lower() not in (".png", ".webp", ".jpg", ".jpeg") or not args.out.parent.is_dir():
+        raise InvalidRequest(
+            f"{args.out} cannot be written.", "Give --out a .png, .webp or .jpg file in a folder there is."
+        )
+    _, make = _maker(args, settings)
+    prompt_grid(make, side=args.side, say=out).save(args.out)
+    out(str(args.out))
+    return 0
+
+
+def _maker(args: argparse.Namespace, settings: Settings) -> tuple[ModelCard, Callable[[str, int], Image.Image]]:
+    """Return the model that `args` names, and how to make one of its pictures from a prompt and a seed."""
+    from studio.engine.catalog import scan
+    from studio.events import Finished
 
     card, headless = scan(settings.checkpoint_folders).find(args.model), Headless(settings)
 
@@ -120,12 +157,4 @@ def _prompts(args: argparse.Namespace, settings: Settings, out: Callable[..., No
         assert isinstance(ending, Finished), "nothing stops this run"
         return ending.images[0]
 
-    if args.sheets is not None:
-        args.sheets.mkdir(parents=True, exist_ok=True)
-    say: Callable[..., None] = (lambda line: None) if args.json else out
-    rows = evaluate_prompts(
-        make, Pack.open(args.data), vqvae=card.path, count=args.count, cache=settings.cache_dir / "probes",
-        sheets=args.sheets, say=say,
-    )  # fmt: skip
-    out(json.dumps([asdict(row) for row in rows]) if args.json else as_table(rows, size=card.width))
-    return 0
+    return card, make
