@@ -73,9 +73,14 @@ def stage(elem_id: str, *, idle: str = "idle_title") -> gr.HTML:
     )
 
 
-def chips(title: str, words: Iterable[str], **look: Any) -> gr.HTML:
-    """Return a row of words to click; triggers `choose` with the word. `title` is a key of the texts."""
-    return piece("chips", {"title": title, "words": list(words)}, events=["choose"], **look)
+def style_chips(words: Iterable[str], **look: Any) -> gr.HTML:
+    """Return a row of words to click: the browser puts one into the prompt, or takes it out again."""
+    return piece("wordChips", {"title": "style_words", "words": list(words)}, **look)
+
+
+def example_chips(prompts: Iterable[str], **look: Any) -> gr.HTML:
+    """Return a row of whole prompts to click: the browser puts one in place of the prompt."""
+    return piece("exampleChips", {"title": "examples", "words": list(prompts)}, **look)
 
 
 def notice() -> gr.HTML:

@@ -11,7 +11,6 @@ from studio.requests import TextToImage
 from studio.ui.form import Form
 from studio.ui.presets import quality_of, size_title
 from studio.ui.studio import ModelCard, Quality
-from studio.ui.words import toggle_word
 
 
 @pytest.fixture
@@ -51,12 +50,6 @@ def test_what_is_wrong_is_said_with_the_value_and_the_range(form: Form) -> None:
 
 def test_a_damaged_recipe_leaves_the_controls_as_they_are(form: Form) -> None:
     assert all(value.get("__type__") == "update" for value in form.fill({"kind": "text_to_image", "steps": "many"}))
-
-
-def test_a_style_word_is_added_once_and_taken_out_again() -> None:
-    assert toggle_word("a red apple", "clay") == "a red apple, clay"
-    assert toggle_word("a red apple, Clay, at night", "clay") == "a red apple, at night"
-    assert toggle_word("", "clay") == "clay"
 
 
 def test_a_model_without_the_wished_quality_gives_its_own() -> None:

@@ -273,6 +273,23 @@ def test_style_words_and_examples_fill_the_prompt(visit: Visit) -> None:
     expect(prompt).to_have_value("two green bottles, line art")
     page.get_by_role("button", name="line art").click()
     expect(prompt).to_have_value("two green bottles")
+    prompt.fill("a red apple, Line Art, at night")
+    page.get_by_role("button", name="line art").click()
+    expect(prompt).to_have_value("a red apple, at night")
+
+
+def test_style_words_clicked_in_one_go_all_count(opened: Opened, visit: Visit) -> None:
+    """Nothing answers between two clicks of one script: a word that waits for the server would lose the other."""
+    page = visit()
+    page.fill("#prompt textarea", "a red apple")
+    words = page.locator(".style-words .chip").all_text_contents()
+    assert len(words) > 1
+    page.evaluate("document.querySelectorAll('.style-words .chip').forEach((chip) => chip.click())")
+    expect(page.locator("#prompt textarea")).to_have_value(", ".join(["a red apple", *words]))
+    page.focus("#prompt textarea")
+    page.keyboard.press("Control+Enter")
+    wait_for(page, "finished")
+    assert opened.engine.seen[0].prompt == ", ".join(["a red apple", *words])  # type: ignore[attr-defined]
 
 
 def test_words_of_a_prompt_never_run_as_code(visit: Visit) -> None:

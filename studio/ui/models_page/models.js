@@ -149,9 +149,7 @@ function toPrompt(item) {
   const prompt = document.querySelector("#prompt textarea");
   if (!prompt) return;
   const words = [item.words, ...item.triggers.slice(0, 1)].filter((word) => !prompt.value.includes(word));
-  const setValue = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set;
-  setValue.call(prompt, [prompt.value.trim(), ...words].filter(Boolean).join(prompt.value.trim() ? ", " : " "));
-  prompt.dispatchEvent(new Event("input", { bubbles: true }));
+  tessera.typed(prompt, [prompt.value.trim(), ...words].filter(Boolean).join(prompt.value.trim() ? ", " : " "));
   document.getElementById("tab-create-button")?.click();
   prompt.focus();
 }

@@ -67,14 +67,34 @@ window.tessera = window.tessera || {};
     ask();
   };
 
-  tessera.chips = (element, props, trigger, watch) => {
+  const setText = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set;
+
+  /** Write `text` into a Gradio text box, as if it had been typed. */
+  tessera.typed = (box, text) => {
+    setText.call(box, text);
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+
+  /** `prompt` with `word` as one of its comma-separated parts, or without it when it is there already. */
+  const toggled = (prompt, word) => {
+    const parts = prompt.split(",").map((part) => part.trim()).filter(Boolean);
+    const others = parts.filter((part) => part.toLowerCase() !== word.toLowerCase());
+    return (others.length < parts.length ? others : [...parts, word]).join(", ");
+  };
+
+  /** A row of words; a click makes a prompt of the one there is and the word, at once: no click waits for the server. */
+  const chips = (made) => (element, props, _trigger, watch) => {
+    const choose = (word) => {
+      const prompt = document.querySelector("#prompt textarea");
+      tessera.typed(prompt, made(prompt.value, word));
+    };
     const draw = () => {
       const { title, words } = props.value ?? { title: "", words: [] };
       const row = tessera.make("div", "chips");
       if (words.length) row.append(tessera.make("span", "chips-title", tessera.say(title)));
       for (const word of words) {
         const chip = tessera.make("button", "chip", word, { type: "button" });
-        chip.addEventListener("click", () => trigger("choose", { word }));
+        chip.addEventListener("click", () => choose(word));
         row.append(chip);
       }
       element.replaceChildren(row);
@@ -82,6 +102,8 @@ window.tessera = window.tessera || {};
     watch("value", draw);
     draw();
   };
+  tessera.wordChips = chips(toggled);
+  tessera.exampleChips = chips((_prompt, example) => example);
 
   /** A line of fixed text; its value is the text's key. */
   tessera.label = (element, props) => element.replaceChildren(tessera.make("span", "", tessera.say(props.value)));

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from studio.requests import Request
 from studio.ui import components
@@ -23,7 +22,6 @@ from studio.ui.tabs.create.settings import lay_settings
 from studio.ui.tabs.create.styles import style_fold, wire_styles
 from studio.ui.tabs.tab import QUICK, Page, Tab
 from studio.ui.texts import text
-from studio.ui.words import toggle_word
 
 
 def build(page: Page) -> None:
@@ -49,7 +47,6 @@ def build(page: Page) -> None:
     page.tabs[TAB.id].select(  # models come and go in the Models tab
         lambda: gr.Dropdown(choices=live.choices()), None, [form.controls["model"]], **QUICK
     )
-    _wire_words(form.controls["prompt"], style_words, examples)
     wire_styles(page, craft, form, desk=desk, fold=shelf)
     wire_live(page, craft, form, line=line, forecast=forecast)
     if panel is not None:
@@ -84,21 +81,10 @@ def _ask(craft: Craft, form: CreateForm, desk: Desk) -> tuple[gr.HTML, gr.HTML, 
         autofocus=True,
     )
     line = prompt_line()
-    style_words = components.chips("style_words", card.style_words, elem_classes=["style-words"])
+    style_words = components.style_chips(card.style_words, elem_classes=["style-words"])
     desk.buttons()
     forecast = forecast_line()
-    return line, forecast, style_words, components.chips("examples", card.examples, elem_classes=["examples"])
-
-
-def _wire_words(prompt: Component, style_words: gr.HTML, examples: gr.HTML) -> None:
-    def add_word(words: str, event: gr.EventData) -> str:
-        return toggle_word(words, str(event._data["word"]))
-
-    def take_example(event: gr.EventData) -> str:
-        return str(event._data["word"])
-
-    style_words.choose(add_word, [prompt], [prompt], trigger_mode="multiple", **QUICK)  # "once" drops a quick click
-    examples.choose(take_example, None, [prompt], trigger_mode="multiple", **QUICK)
+    return line, forecast, style_words, components.example_chips(card.examples, elem_classes=["examples"])
 
 
 TAB = Tab(id="create", title="tab_create", build=build)
