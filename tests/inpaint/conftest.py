@@ -16,6 +16,12 @@ from tests.engine.run import settings_for
 from tests.engine.tiny import save_ldm, save_sd
 
 
+@pytest.fixture(autouse=True)
+def nothing_shipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Only the models made here are there, whatever ships with the studio."""
+    monkeypatch.setattr("studio.settings.ROOT", tmp_path / "nothing shipped")
+
+
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the models "tiny-ldm", "tiny-sd" and "tiny-sd-inpainting"."""

@@ -66,7 +66,8 @@
     const showPreview = (url, count) => {
       const image = new Image();
       image.onload = () => {
-        if (!props.value?.width) shape(image.naturalWidth / count, image.naturalHeight, count);
+        const isLate = props.value?.state === "finished"; // the pictures are there, and their shape counts
+        if (!props.value?.width && !isLate) shape(image.naturalWidth / count, image.naturalHeight, count);
         [...pictures.querySelectorAll("canvas")].forEach((canvas, i) => paint(canvas, image, i, count));
         root.dataset.previews = Number(root.dataset.previews || 0) + 1;
         root.classList.add("has-preview");

@@ -48,6 +48,8 @@ def build(page: Page) -> None:
             film.lay_out()
     if own is not None:
         _wire_import(page, upload, presets, desk=desk, own=own)
+    for well in (content, references):  # what was missing may be there now
+        well.change(None, None, [desk.notice], js="() => null")
     _wire_sends(page, form, content)
     _wire_model(page, form, live)
     run(
