@@ -20,6 +20,7 @@ RECIPE_VERSION: Literal[1] = 1
 MAX_SEED = 2**32 - 1
 MAX_PROMPT = 2000
 MAX_LORAS, MAX_LORA_WEIGHT = 8, 4
+MAX_CONTROLS = 3
 
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -157,27 +158,71 @@ class Sampled(Request):
         return values if given is not None else {**values, "variation_seed": -1}
 
 
-class Controlled(Sampled):
-    """The settings of a run whose shapes a control picture can steer, through a ControlNet (Zhang 2023)."""
-
-    control: PictureRef | None = Field(None, title="Control picture", description="Its shapes steer the picture")
-    control_net: str = Field(
-        "", max_length=200, title="ControlNet", description="What it was made for; empty: the first that fits the model"
-    )
-    control_preprocessor: Literal["none", "canny", "invert"] = Field(
-        "none",
+ControlNetName = Annotated[
+    str,
+    Field(max_length=200, title="ControlNet", description="What it was made for; empty: the first that fits the model"),
+]
+ControlPreprocessor = Annotated[
+    Literal["none", "canny", "invert"],
+    Field(
         title="Prepare",
         description="None: it is a control map already; canny draws its edges; invert is for dark lines on white",
+    ),
+]
+ControlScale = Annotated[
+    float, Field(ge=0, le=2, title="Control strength", description="How firmly the shapes are followed")
+]
+ControlStart = Annotated[
+    float,
+    Field(ge=0, le=1, title="Control from", description="The share of the steps after which it begins to act"),
+]
+ControlEnd = Annotated[
+    float, Field(ge=0, le=1, title="Control until", description="The share of the steps after which it lets go")
+]
+
+
+class ControlUse(BaseModel):
+    """A control picture, the ControlNet that reads it, and how firmly and when it acts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    picture: PictureRef
+    net: ControlNetName = ""
+    preprocessor: ControlPreprocessor = "none"
+    scale: ControlScale = 1.0
+    start: ControlStart = 0.0
+    end: ControlEnd = 1.0
+
+
+class Controlled(Sampled):
+    """The settings of a run whose shapes control pictures can steer, through ControlNets (Zhang 2023).
+
+    The first picture has fields of its own, so that a grid can vary them; what several add is summed.
+    """
+
+    control: PictureRef | None = Field(None, title="Control picture", description="Its shapes steer the picture")
+    control_net: ControlNetName = ""
+    control_preprocessor: ControlPreprocessor = "none"
+    control_scale: ControlScale = 1.0
+    control_start: ControlStart = 0.0
+    control_end: ControlEnd = 1.0
+    more_controls: tuple[ControlUse, ...] = Field(
+        (), max_length=MAX_CONTROLS - 1, title="More control pictures", description="What they add is summed"
     )
-    control_scale: float = Field(
-        1.0, ge=0, le=2, title="Control strength", description="How firmly the shapes are followed"
-    )
-    control_start: float = Field(
-        0.0, ge=0, le=1, title="Control from", description="The share of the steps after which it begins to act"
-    )
-    control_end: float = Field(
-        1.0, ge=0, le=1, title="Control until", description="The share of the steps after which it lets go"
-    )
+
+    @property
+    def controls(self) -> tuple[ControlUse, ...]:
+        """All control pictures, in order."""
+        if self.control is None:
+            return self.more_controls
+        first = ControlUse(
+            picture=self.control,
+            net=self.control_net,
+            preprocessor=self.control_preprocessor,
+            scale=self.control_scale,
+            start=self.control_start,
+            end=self.control_end,
+        )
+        return (first, *self.more_controls)
 
 
 class TextToImage(Controlled):
@@ -188,7 +233,7 @@ class TextToImage(Controlled):
     height: int = Field(256, ge=64, le=2048, multiple_of=8, title="Height", description="In pixels")
 
 
-class Stylize(Sampled):
+class Stylize(Controlled):
     """Give a content picture a style, by words or by reference pictures.
 
     A chain hands each method's result to the next. `reference_weights` is empty (all alike) or has one
@@ -220,7 +265,7 @@ class Stylize(Sampled):
     )
 
 
-class Inpaint(Sampled):
+class Inpaint(Controlled):
     """Repaint the masked part of a picture, or extend it.
 
     White in the mask is what to paint. With `extend` the mask may be left out.
@@ -302,7 +347,7 @@ class Fork(Controlled):
 
     The run is a picture from a prompt, an inpainting or a style transfer by diffusion, or a fork of one. Steps,
     scheduler, size, variation and pictures are the run's (width and height count for pictures from prompts alone);
-    prompt, guidance, seed, LoRAs, control picture and (between models of one kind) the model may differ. A new seed
+    prompt, guidance, seed, LoRAs, control pictures and (between models of one kind) the model may differ. A new seed
     gives the picture as predicted at that step fresh noise. With a mask (of a picture from a prompt) only its white
     part is changed. With `frame` nothing goes on: the picture as predicted at that step is the result.
     """

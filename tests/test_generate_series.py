@@ -121,6 +121,7 @@ def test_styles_and_variations_are_flags(tiny: Path, capsys: pytest.CaptureFixtu
         (("a", "--resume", "0000"), "no such series"),
         (("a", "--control", "missing.png"), '"missing.png" cannot be read'),
         (("a", "--control-preprocessor", "hed"), "Prepare cannot be 'hed'"),
+        (("a", *("--control", EXAMPLE) * 2, *("--control-end", "2") * 2), "Control until must be a number between 0"),
     ],
 )
 def test_bad_wishes_are_named(

@@ -14,8 +14,8 @@ from studio.requests import KINDS, MAX_SEED, TextToImage, clean_text, parse
 PICTURE = "0" * 64
 EXAMPLES = {
     "text_to_image": {"prompt": "a red apple", "control": PICTURE, "control_preprocessor": "canny"},
-    "stylize": {"content": PICTURE},
-    "inpaint": {"source": PICTURE, "mask": PICTURE},
+    "stylize": {"content": PICTURE, "control": PICTURE, "control_end": 0.5},
+    "inpaint": {"source": PICTURE, "mask": PICTURE, "more_controls": [{"picture": PICTURE, "net": "a", "scale": 0.5}]},
     "reconstruct": {"source": PICTURE},
     "edit_tokens": {"tokens": "abc"},
     "draw_tokens": {"tokens": "abc", "cells": ((0, 1), (2, 3))},
@@ -47,6 +47,11 @@ def test_every_kind_of_request_survives_json_and_pickle(kind: str) -> None:
         ({"batch": 0}, "Pictures must be a whole number between 1 and 16, not 0."),
         ({"prompt": " \n "}, "Prompt is empty."),
         ({"prompt": "x" * 50_000}, "Prompt is too long (50,000 of 2,000 characters)."),
+        (
+            {"more_controls": [{"picture": PICTURE}, {"picture": PICTURE, "scale": 3}]},
+            "Control strength must be a number between 0 and 2, not 3.",
+        ),
+        ({"loras": [{"name": "a", "weight": 9}]}, "Weight must be a number between -4 and 4, not 9."),
     ],
 )
 def test_values_out_of_bounds_name_the_value_and_the_range(values: dict[str, object], message: str) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from studio.errors import InvalidPicture, InvalidRequest, UnknownName
 from studio.events import Finished
 from studio.pictures import picture_hash
-from studio.requests import Inpaint, Stylize, TextToImage
+from studio.requests import ControlUse, Inpaint, Stylize, TextToImage
 from studio.share import Sharing
 from studio.sharing.qr import terminal_code
 from studio.ui.studio import Studio
@@ -143,6 +143,8 @@ def test_guests_are_held_to_the_models_that_are_offered_and_to_their_own_inputs(
         theirs.runner.submit(Inpaint(prompt="a", source=owners), owner="guest-1")
     with pytest.raises(InvalidPicture, match="not here any more"):
         theirs.runner.submit(Stylize(prompt="a", content=owners, references=(owners,)), owner="guest-1")
+    with pytest.raises(InvalidPicture, match="not here any more"):
+        theirs.runner.submit(TextToImage(prompt="a", more_controls=(ControlUse(picture=owners),)), owner="guest-1")
     with pytest.raises(InvalidRequest, match="not made here"):
         theirs.runner.submit(TextToImage(prompt="a nude child"), owner="guest-1")
 

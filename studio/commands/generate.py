@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from studio.commands.control import add_control_arguments, control_values
 from studio.commands.progress import ProgressBar, event_as_json
 from studio.commands.series import add_series_arguments, asks_for_series, names_a_file, run_series
 from studio.errors import InvalidRequest
@@ -35,11 +36,6 @@ FLAGS = (
     "temperature",
     "variation_strength",
     "variation_seed",
-    "control_net",
-    "control_preprocessor",
-    "control_scale",
-    "control_start",
-    "control_end",
 )
 
 
@@ -60,7 +56,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument(
         "--style", action="append", default=[], metavar="NAME", help="a ready-made style; several stack"
     )
-    parser.add_argument("--control", type=Path, metavar="FILE", help="a picture whose shapes steer the run")
+    add_control_arguments(parser)
     add_series_arguments(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="the PNG to write (default: the gallery)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line per event")
@@ -72,9 +68,7 @@ def run(args: argparse.Namespace, settings: Settings, out: Callable[..., None]) 
     from studio.app import Headless  # torch loads behind this
 
     studio = Headless(settings)
-    if args.control is not None:
-        opened = open_picture(args.control)
-        values["control"] = studio.pictures.put(opened.image)
+    values |= control_values(args, lambda path: studio.pictures.put(open_picture(path).image))
     if asks_for_series(args):
         return run_series(studio, args, values, out=out)
     request = studio.complete(values, quality=args.quality)
@@ -94,6 +88,7 @@ def _values(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     if names_a_file(given["batch"]):
         given["batch"] = None
     values = {"kind": "text_to_image", "prompt": args.prompt, **{k: v for k, v in given.items() if v is not None}}
+    values |= control_values(args)
     if args.style:
         known = load_presets((SHIPPED, settings.data_dir / "styles"))
         values["styles"] = [StyleWords(**find_preset(name, known).model_dump()).model_dump() for name in args.style]

@@ -26,7 +26,7 @@ from typing import Any, Protocol
 import torch
 
 from studio.engine.catalog import ModelCard
-from studio.engine.guidance import Guidance
+from studio.engine.guidance import Guidance, Predict
 from studio.engine.noise import draw, generators_of, slerp
 from studio.engine.prompts import Embedding
 from studio.engine.replay import Replay
@@ -102,11 +102,8 @@ class Denoiser(Protocol):
 class Steering(Protocol):
     """What changes the model's prediction in some steps of a run (`studio.engine.control`)."""
 
-    def acts(self, index: int, total: int) -> bool:
-        """Whether it acts in step `index` (from 0) of `total`."""
-
-    def predict(self, latents: torch.Tensor, timestep: torch.Tensor, embedding: Embedding) -> torch.Tensor:
-        """Return the steered output, as `Denoiser.predict` does."""
+    def predictor(self, index: int, total: int) -> Predict | None:
+        """Return what predicts in the place of `Denoiser.predict` in step `index` (from 0) of `total`, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +246,7 @@ class _Sampler:
         self.chunk = rows_at_once(model, self.batch, options)
         always = plan.conditioning
         self.scripts = always if isinstance(always, tuple) else (Script((0,), (always,)),) * self.batch
-        self.guidance = Guidance(model.predict)
-        self.steered = Guidance(options.steering.predict) if options.steering else None
+        self.guidance = Guidance()
 
     def first_latents(self) -> torch.Tensor:
         """Return the noisy latents that the first step takes, (b, c, h, w)."""
@@ -274,9 +270,9 @@ class _Sampler:
             inputs = torch.cat([inputs, extra], dim=1)  # (b, c + k, h, w)
         inputs = inputs.to(self.model.dtype)
         asked = [script.at(index) for script in self.scripts]
-        guidance = self._guidance_at(index)
+        predict = self._predictor_at(index)
         outputs = [
-            guidance(rows, timestep, asked[place : place + self.chunk], is_on=self._is_guided(index))
+            self.guidance(predict, rows, timestep, asked[place : place + self.chunk], is_on=self._is_guided(index))
             for place, rows in zip(range(0, self.batch, self.chunk), inputs.split(self.chunk), strict=True)
         ]
         output = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
@@ -331,11 +327,10 @@ class _Sampler:
                 "Try another seed or scheduler; if it happens again, set dtype to float32 in the settings.",
             )
 
-    def _guidance_at(self, index: int) -> Guidance:
+    def _predictor_at(self, index: int) -> Predict:
         steering = self.options.steering
-        if steering is not None and self.steered is not None and steering.acts(index, len(self.timesteps)):
-            return self.steered
-        return self.guidance
+        steered = steering.predictor(index, len(self.timesteps)) if steering is not None else None
+        return steered or self.model.predict
 
     def _is_guided(self, index: int) -> bool:
         begin, end = self.options.guidance

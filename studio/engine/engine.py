@@ -18,6 +18,7 @@ from PIL import Image
 from studio.engine import memory
 from studio.engine.autoencoders import with_autoencoder
 from studio.engine.catalog import ModelCard, Scan, scan
+from studio.engine.control import LayControl
 from studio.engine.denoise import LoopOptions, rows_at_once
 from studio.engine.guidance import interval_of
 from studio.engine.replay import TakeUp
@@ -137,6 +138,7 @@ class Engine:
         should_stop: ShouldStop,
         options: LoopOptions | None = None,
         take_up: TakeUp | None = None,
+        lay_control: LayControl | None = None,
     ) -> Generator[Event, None, Result | None]:
         """Run the denoising loop: yield Step, Decoding or Cancelled; return the pictures, or None if stopped.
 
@@ -147,20 +149,21 @@ class Engine:
             should_stop: Asked before every step and before decoding.
             options: Start picture, mask, ...
             take_up: The run to go on with, instead of beginning anew.
+            lay_control: Fits a control picture to the run; None: over all of it.
 
         Raises:
             InvalidRequest, OutOfMemory, InvalidResult
         """
         model = loaded.model
         loaded.card.check_size(width, height)
-        if loaded.card.family == "pipeline" and getattr(request, "control", None):
+        if loaded.card.family == "pipeline" and getattr(request, "controls", ()):
             raise ModelError(f"{loaded.card.name} takes no control picture.", "Leave it out, or choose an SD model.")
         rows = rows_at_once(model, request.batch, options)
         free = self.store.device.free_bytes()
         memory.check_fits(model, width, height, rows, free)
         took = {"rows": rows, "activation_bytes": memory.estimate_bytes(model, width, height, rows), "free_bytes": free}
         options = replace(options or LoopOptions(), guidance=interval_of(request))
-        asked = Asked(loaded, request, (width, height), rows, options, take_up)
+        asked = Asked(loaded, request, (width, height), rows, options, take_up, lay_control)
         sample = sample_stock if loaded.card.family == "pipeline" else sample_loop
         return (yield from sample(self, asked, should_stop, took=took))
 

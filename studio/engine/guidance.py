@@ -32,36 +32,38 @@ class _Asked:
 
 
 class Guidance:
-    """Predicts rows that may ask for different things.
+    """Predicts rows that may ask for different things."""
 
-    Args:
-        predict: The model: latents (n, c, h, w), timestep and n rows of embeddings to outputs.
-    """
-
-    def __init__(self, predict: Predict) -> None:
-        self._predict = predict
+    def __init__(self) -> None:
         self._prepared: dict[tuple[int, ...], _Asked] = {}
 
     def __call__(
-        self, rows: torch.Tensor, timestep: torch.Tensor, asked: Sequence[Conditioning], *, is_on: bool
+        self,
+        predict: Predict,
+        rows: torch.Tensor,
+        timestep: torch.Tensor,
+        asked: Sequence[Conditioning],
+        *,
+        is_on: bool,
     ) -> torch.Tensor:
         """Return the output for `rows` (n, c, h, w), float32, after guidance.
 
         Args:
+            predict: The model: latents (n, c, h, w), timestep and n rows of embeddings to outputs.
             asked: What each row asks for.
             is_on: False leaves guidance out: then the negative prompts cost nothing.
         """
         if len({_form(one) for one in asked}) > 1:  # prompts of different length, or composed of different many
-            parts = [self(rows[i : i + 1], timestep, [one], is_on=is_on) for i, one in enumerate(asked)]
+            parts = [self(predict, rows[i : i + 1], timestep, [one], is_on=is_on) for i, one in enumerate(asked)]
             return torch.cat(parts)
         key = tuple(map(id, asked))
         if key not in self._prepared:
             self._prepared[key] = _prepare(asked)
         ready = self._prepared[key]
         if ready.guided is None or not is_on:
-            return self._unguided(rows, timestep, ready)
+            return _unguided(predict, rows, timestep, ready)
         count = len(ready.weights)
-        outputs = self._predict(torch.cat([rows] * (1 + count)), timestep, ready.guided).float()
+        outputs = predict(torch.cat([rows] * (1 + count)), timestep, ready.guided).float()
         negative, *positives = outputs.chunk(1 + count)
         if ready.weights == (1.0,):
             return negative + ready.scale * (positives[0] - negative)
@@ -69,18 +71,6 @@ class Guidance:
         for weight, positive in zip(ready.weights, positives, strict=True):
             result = result + weight * ready.scale * (positive - negative)
         return result
-
-    def _unguided(self, rows: torch.Tensor, timestep: torch.Tensor, ready: _Asked) -> torch.Tensor:
-        """Return the prompt's output, or the mean of several by their weights."""
-        count = len(ready.weights)
-        if count == 1:
-            return self._predict(rows, timestep, ready.plain).float()
-        outputs = self._predict(torch.cat([rows] * count), timestep, ready.plain).float().chunk(count)
-        total = sum(ready.weights) or 1.0
-        mixed = torch.zeros_like(outputs[0])
-        for weight, output in zip(ready.weights, outputs, strict=True):
-            mixed = mixed + weight / total * output
-        return mixed
 
 
 def interval_of(request: Sampled) -> tuple[float, float]:
@@ -98,6 +88,19 @@ def interval_of(request: Sampled) -> tuple[float, float]:
             field="guidance_start",
         )
     return request.guidance_start, request.guidance_end
+
+
+def _unguided(predict: Predict, rows: torch.Tensor, timestep: torch.Tensor, ready: _Asked) -> torch.Tensor:
+    """Return the prompt's output, or the mean of several by their weights."""
+    count = len(ready.weights)
+    if count == 1:
+        return predict(rows, timestep, ready.plain).float()
+    outputs = predict(torch.cat([rows] * count), timestep, ready.plain).float().chunk(count)
+    total = sum(ready.weights) or 1.0
+    mixed = torch.zeros_like(outputs[0])
+    for weight, output in zip(ready.weights, outputs, strict=True):
+        mixed = mixed + weight / total * output
+    return mixed
 
 
 def _prepare(asked: Sequence[Conditioning]) -> _Asked:

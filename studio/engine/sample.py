@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from studio.engine.adapters import Worn, put_on
-from studio.engine.control import control_of
+from studio.engine.control import LayControl, control_of
 from studio.engine.denoise import LoopOptions, LoopStep, Plan, Script, Variation, denoise, steps_run
 from studio.engine.film import Filming, codebook_of
 from studio.engine.images import to_pictures
@@ -37,6 +37,7 @@ class Asked:
         rows: Pictures that are decoded at once.
         options: Start picture, mask, ... for the loop.
         take_up: The run to go on with, instead of beginning anew.
+        lay_control: Fits a control picture to the run; None: over all of it.
     """
 
     loaded: Loaded
@@ -45,6 +46,7 @@ class Asked:
     rows: int
     options: LoopOptions
     take_up: TakeUp | None = None
+    lay_control: LayControl | None = None
 
     @property
     def ends_at(self) -> int | None:
@@ -72,7 +74,13 @@ def sample_loop(
     loaded, model = asked.loaded, asked.loaded.model
     folders, checksums = engine.settings.checkpoint_folders, engine.store.checksums
     control = yield from control_of(
-        asked.request, model, asked.size, read_picture=engine.read_picture, folders=folders, checksums=checksums
+        asked.request,
+        model,
+        asked.size,
+        read_picture=engine.read_picture,
+        lay=asked.lay_control,
+        folders=folders,
+        checksums=checksums,
     )
     options = replace(asked.options, steering=control)
     if asked.take_up is not None:

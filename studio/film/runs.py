@@ -16,12 +16,12 @@ from studio.events import Event
 from studio.inpaint.context import Context
 from studio.inpaint.run import run_inpaint
 from studio.requests import Controlled, Fork, Inpaint, Request, Stylize, TextToImage, parse
+from studio.stylize.methods import DENOISING
 from studio.stylize.run import run_stylize
 
 Root: TypeAlias = TextToImage | Inpaint | Stylize
 
 _DEEPEST = 16  # forks of forks
-_DENOISING = ("diffusion", "reference")  # the methods of style transfer that run the loop
 _FIXED = frozenset({"kind", "version", "batch"})
 
 
@@ -64,7 +64,7 @@ def _checked(request: Request) -> Root:
             return request
         case Inpaint(method="diffusion") if request.strength:
             return request
-        case Stylize() if request.strength and sum(name in _DENOISING for name in request.methods) == 1:
+        case Stylize() if request.strength and sum(name in DENOISING for name in request.methods) == 1:
             return request
         case Inpaint() | Stylize():
             raise InvalidRequest(

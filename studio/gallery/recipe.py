@@ -25,7 +25,7 @@ MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # from v
 
 _PATH = re.compile(r"^(/|~|[A-Za-z]:[\\/]|\\\\|file:)")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-_PICTURE_ROLES = ("source", "content", "mask", "references", "control")
+_PICTURE_ROLES = ("source", "content", "mask", "references", "control", "more_controls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +177,17 @@ def parents_of(request: Request | None, named: Iterable[str | Parent] = ()) -> t
 
 
 def _refs(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value or ())
+    """Return the hashes in a field's value: one, several, or several uses of a picture."""
+    named = (value,) if isinstance(value, str) else tuple(value or ())
+    return tuple(one if isinstance(one, str) else _picture_of(one) for one in named)
+
+
+def _picture_of(use: Any) -> str:
+    return str(use.get("picture", "") if isinstance(use, Mapping) else getattr(use, "picture", ""))
 
 
 def _role(name: str) -> str:
-    return "reference" if name == "references" else name
+    return {"references": "reference", "more_controls": "control"}.get(name, name)
 
 
 def shareable(value: Any, *, depth: int = 0) -> Any:

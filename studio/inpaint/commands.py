@@ -6,6 +6,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from studio.commands.control import add_control_arguments, control_values
 from studio.engine.catalog import scan
 from studio.errors import InvalidRequest
 from studio.inpaint.headless import SAMPLING, Desk, Out, add_fields, add_output, given
@@ -36,6 +37,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     for parser in (inpaint, outpaint):
         parser.add_argument("--prompt", default="", help="what the painted part should show")
         add_fields(parser, Inpaint, _SHARED)
+        add_control_arguments(parser)
         add_output(parser)
     add_fields(inpaint, Inpaint, _MASKED)
     add_fields(outpaint, Inpaint, ("padding",))
@@ -50,12 +52,13 @@ def run(args: argparse.Namespace, settings: Settings, out: Out) -> int:
         values |= given(args, (*_MASKED, "method"))
     else:
         values["extend"] = extension(args)
-    parse({**values, "source": "0" * 64})  # complain about bad values before anything is loaded
+    parse({**values, **control_values(args), "source": "0" * 64})  # complain about bad values before anything is loaded
     batch = Batch(args.sources, args.out)
     masks = {source: _mask_for(source, args.mask) for source in batch.sources} if args.command == "inpaint" else {}
     models = partial(scan, settings.checkpoint_folders)
     own = standard_settings(values.get("method", "diffusion"), models, values.get("model", ""))
     desk = Desk(settings, args, out)
+    values |= control_values(args, desk.put)
 
     def paint(source: Path, target: Path) -> None:
         files = {"source": desk.put(source), **({"mask": desk.put(masks[source])} if masks else {})}

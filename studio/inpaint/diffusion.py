@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator
+from functools import partial
 
 import numpy as np
 from PIL import Image
 
+from studio.engine.control_maps import fitted
 from studio.errors import ModelError
 from studio.events import Event
 from studio.inpaint.canvas import Canvas, filled, shown_in_place
 from studio.inpaint.context import Context
-from studio.inpaint.geometry import working_size
+from studio.inpaint.geometry import resize, take, working_size
 from studio.inpaint.methods import Painted
 from studio.inpaint.repaint import repaint
 from studio.requests import Inpaint
@@ -41,9 +43,27 @@ def run(
         soft=request.soft,
         should_stop=should_stop,
         take_up=context.take_up,
+        lay_control=partial(lay_control, canvas=canvas, extend=request.extend, size=size),
     )
     result = yield from shown_in_place(canvas, loop, count=request.batch)
     if result is None:
         return None
     pictures = tuple(np.asarray(picture.convert("RGB")) for picture in result.images)
     return Painted(pictures, result.seeds, result.facts, result.notes, result.films)
+
+
+def lay_control(
+    picture: Image.Image, *, canvas: Canvas, extend: tuple[int, int, int, int], size: tuple[int, int]
+) -> tuple[Image.Image, tuple[str, ...]]:
+    """Return what a control picture shows of the part worked on, RGB at `size`, and what to tell the artist of it.
+
+    One of the source's size lies on the source, and what is added around is black; any other covers the whole canvas.
+    """
+    height, width = canvas.final_mask.shape
+    left, top, right, bottom = extend
+    source = width - left - right, height - top - bottom
+    whole, notes = fitted(picture, source if picture.size == source else (width, height))
+    pixels = np.asarray(whole)
+    if picture.size == source:
+        pixels = np.pad(pixels, ((top, bottom), (left, right), (0, 0)))
+    return Image.fromarray(resize(take(pixels, canvas.box), size)), notes

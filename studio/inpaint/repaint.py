@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from studio.engine.control import LayControl
 from studio.engine.denoise import Blend, LoopOptions, Start
 from studio.engine.engine import Engine
 from studio.engine.images import to_tensor
@@ -42,6 +43,7 @@ def repaint(
     soft: bool = False,
     should_stop: Callable[[], bool],
     take_up: TakeUp | None = None,
+    lay_control: LayControl | None = None,
 ) -> Generator[Event, None, Result | None]:
     """Yield the loop's events; return the repainted pictures, or None when stopped (Cancelled was yielded).
 
@@ -54,6 +56,7 @@ def repaint(
         soft: Take values between as strengths per pixel.
         should_stop: Asked before every step.
         take_up: The run to go on with, instead of beginning anew.
+        lay_control: Fits a control picture to `picture`; None: over all of it.
 
     Raises:
         ModelError: An inpainting model without a mask, or a U-Net with channels of another purpose.
@@ -62,7 +65,14 @@ def repaint(
     options = loop_options(loaded, picture, strength=strength, mask=mask, soft=soft)
     return (
         yield from engine.sample(
-            loaded, request, picture.width, picture.height, should_stop=should_stop, options=options, take_up=take_up
+            loaded,
+            request,
+            picture.width,
+            picture.height,
+            should_stop=should_stop,
+            options=options,
+            take_up=take_up,
+            lay_control=lay_control,
         )
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image
 
+from studio.errors import InvalidRequest
 from studio.events import Cancelled, Event, Finished
 from studio.inpaint.canvas import Canvas, prepare
 from studio.inpaint.composite import Untouched
@@ -28,6 +29,12 @@ def run_inpaint(request: Inpaint, context: Context, should_stop: Callable[[], bo
         InvalidPicture, ModelError, OutOfMemory, InvalidResult: As reading, loading and the loop do.
     """
     method = find_method(request.method)
+    if request.controls and method.name != "diffusion":
+        raise InvalidRequest(
+            f'The method "{method.name}" takes no control picture.',
+            'Leave it out, or use the method "diffusion".',
+            field="control",
+        )
     canvas = prepare(request, context.read_picture)
     began = time.perf_counter()
     if should_stop():

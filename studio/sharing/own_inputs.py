@@ -76,5 +76,6 @@ def picture_refs(request: Request) -> list[str]:
     while isinstance(told, dict):
         values = (told.get(name) for name in ("source", "mask", "content", "references", "control"))
         found += [ref for value in values if value for ref in ((value,) if isinstance(value, str) else value)]
+        found += [str(use.get("picture")) for use in told.get("more_controls") or () if isinstance(use, dict)]
         told = told.get("parent")
     return found

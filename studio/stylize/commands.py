@@ -6,6 +6,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from studio.commands.control import add_control_arguments, control_values
 from studio.errors import InvalidRequest, UnknownName
 from studio.inpaint.headless import SAMPLING, Desk, Out, add_fields, add_output, given
 from studio.requests import Stylize, parse
@@ -30,6 +31,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         "--method", action="append", metavar="NAME", help=f"several make a chain; {ALL}: a sheet of all; {methods}"
     )
     add_fields(parser, Stylize, _FIELDS)
+    add_control_arguments(parser)
     add_output(parser)
 
 
@@ -67,11 +69,14 @@ def run(args: argparse.Namespace, settings: Settings, out: Out) -> int:
     methods = args.method or list(suggested(pictures=bool(styles.pictures)))
     values = {"kind": "stylize", "methods": methods, "prompt": prompt, **given(args, _FIELDS)}
     values |= {"negative_prompt": negative, "reference_weights": args.weight or ()}
-    parse({**values, "content": "0" * 64})  # complain about bad values before anything is loaded
+    parse(
+        {**values, **control_values(args), "content": "0" * 64}
+    )  # complain about bad values before anything is loaded
     needs_model = methods == [ALL] or any(find_method(name).has_chance for name in methods)
     batch = Batch(args.sources, args.out)
     desk = Desk(settings, args, out)
     references = [desk.put(path) for path in styles.pictures]
+    values |= control_values(args, desk.put)
 
     def paint(source: Path, target: Path) -> None:
         files = {"content": desk.put(source), "references": references}

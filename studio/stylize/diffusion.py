@@ -7,12 +7,14 @@ Diffusion), so that shapes stay put while faces and grounds are painted anew.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from studio.engine.control_maps import fitted
 from studio.engine.store import Loaded
 from studio.inpaint.context import Context
 from studio.inpaint.geometry import working_size
@@ -50,6 +52,7 @@ def paint(task: Task, context: Context, loaded: Loaded, should_stop: ShouldStop)
         soft=True,
         should_stop=should_stop,
         take_up=context.take_up,
+        lay_control=partial(fitted, size=size, shape=task.content.size),
     )
     return None if result is None else Outcome(result.images, result.facts, result.notes, result.films)
 

@@ -12,6 +12,7 @@ from studio.stylize.task import Run
 
 Need = Literal["reference", "words"]
 ALL = "all"
+DENOISING = ("diffusion", "reference")  # run the denoising loop: have a film, take control pictures
 _TOKENS = "studio.stylize.tokens"
 _FINE = 768  # pixels: smaller pictures are enlarged, so that tokens are small beside what they show
 

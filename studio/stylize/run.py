@@ -15,7 +15,7 @@ from studio.events import Cancelled, Event, Film, Finished, Step
 from studio.inpaint.context import Context
 from studio.requests import MAX_SEED, Stylize
 from studio.stylize.finish import finish
-from studio.stylize.methods import ALL, METHODS, Method, find_method
+from studio.stylize.methods import ALL, DENOISING, METHODS, Method, find_method
 from studio.stylize.sheet import contact_sheet
 from studio.stylize.task import Outcome, ShouldStop, Task
 
@@ -100,6 +100,11 @@ def _check(request: Stylize) -> list[Method]:
                 "Write what it should look like, or pick a style.",
                 field="prompt",
             )
+    if request.controls and not any(method.name in DENOISING for method in methods):
+        takers = " or ".join(f'"{method.title}"' for method in METHODS if method.name in DENOISING)
+        raise InvalidRequest(
+            f'"{methods[-1].title}" takes no control picture.', f"Leave it out, or use {takers}.", field="control"
+        )
     weights = request.reference_weights
     if weights and (len(weights) != len(request.references) or not any(weights)):
         raise InvalidRequest(

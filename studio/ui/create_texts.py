@@ -8,7 +8,9 @@ _WORDS: dict[str, tuple[str, str]] = {
     "create_styles_search": ("Search styles", "搜索风格"),
     "create_styles_import": ("Import styles (JSON or CSV)", "导入风格（JSON 或 CSV）"),
     "create_style_picture": ("Use the picture on the right for this style", "用右侧图片作为该风格的图片"),
-    "create_control": ("Control picture", "控制图"),
+    "create_control": ("Control pictures", "控制图"),
+    "create_control_second": ("A second control picture", "第二张控制图"),
+    "create_control_third": ("A third control picture", "第三张控制图"),
     "create_control_picture": ("Picture", "图片"),
     "create_control_picture_empty": (
         "Its shapes steer yours: a photo, a sketch, a control map.",

@@ -1,4 +1,4 @@
-"""What goes wrong most often, in Chinese.
+"""What goes wrong most often, and what a result says of itself, in Chinese.
 
 An error says itself in English, wherever it is raised and however far it travels (another process, the journal, the
 command line); the page sends the Chinese of it along. The English sentence is the key, as in gettext, with `{name}`
@@ -88,6 +88,28 @@ SENTENCES: dict[str, str] = {
     "Make it smaller and open that.": "请缩小后再打开。",
     "The picture this needs is not here any more.": "所需的图片已不在这里。",
     "Choose it again.": "请重新选择。",
+    # notes on a result
+    "Drawn tokens have no film and cannot be forked: change a setting and draw anew, or paint by diffusion.": (
+        "按词元绘制的结果没有过程胶片，也无法分叉：请修改设置后重新绘制，或改用扩散绘制。"
+    ),
+    "The control picture was cut to the middle, to fit {width}×{height}.": (
+        "控制图已居中裁剪，以适应 {width}×{height}。"
+    ),
+    # control pictures
+    "Control from {start} until {end} is no part of the run.": "控制从 {start} 到 {end} 不是运行中的任何一段。",
+    "Let it begin before it ends.": "起点须在终点之前。",
+    "{model} takes no control picture.": "{model} 不支持控制图。",
+    "Leave it out, or choose an SD model.": "请去掉控制图，或换用 SD 模型。",
+    "There is no ControlNet for {base} models.": "没有适用于 {base} 模型的 ControlNet。",
+    "Get one in the Models tab, or with studio models download.": (
+        "请到“模型”页获取，或用 studio models download 下载。"
+    ),
+    "The {count} control pictures need a ControlNet each, and the studio has {nets} for {base} models.": (
+        "{count} 张控制图各需一个 ControlNet，而适用于 {base} 模型的有 {nets} 个。"
+    ),
+    "Leave a picture out, name for each the ControlNet to use, or get another in the Models tab.": (
+        "请去掉一张控制图，为每张指定 ControlNet，或到“模型”页再获取一个。"
+    ),
     # the disk
     "Only {free} MB left; image not saved.": "磁盘只剩 {free} MB，图片未保存。",
     "Delete or export some images, then try again.": "请删除或导出一些图片后再试。",
@@ -104,6 +126,7 @@ _VALUES = {  # what may stand for a name, where it is not a number
     "file": r'[^"]+',
     "kind": r"[A-Z][\w -]{1,12}",
     "model": r".+",
+    "base": r".+",
     "value": r".+",
 }
 

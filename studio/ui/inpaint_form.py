@@ -15,6 +15,7 @@ from studio.fields import field_spec
 from studio.inpaint.methods import METHODS, Method
 from studio.requests import Inpaint, Request, parse
 from studio.ui.canvas.canvas import read_canvas, show
+from studio.ui.control_fold import ControlPictures
 from studio.ui.form import Form
 from studio.ui.presets import NO_MODEL, quality_choices, quality_of, scheduler_choices
 from studio.ui.studio import ModelCard
@@ -34,13 +35,14 @@ class Asked:
 
 
 class InpaintForm(Form):
-    """The form of Inpaint requests. `asked` is set once its controls are laid out.
+    """The form of Inpaint requests. `asked` and `steering` are set once their controls are laid out.
 
     Args:
         listed: Lists the models there are at this moment.
     """
 
     asked: Asked
+    steering: ControlPictures
 
     def __init__(self, listed: Callable[[], Sequence[ModelCard]]) -> None:
         super().__init__(Inpaint)
@@ -81,12 +83,18 @@ class InpaintForm(Form):
     @property
     def inputs(self) -> dict[str, Component]:
         """All controls by the name `read` knows them under; the canvas first, whose strokes its `flush_js` awaits."""
-        return {"canvas": self.asked.canvas, **self.controls, **dict(zip(SIDES, self.asked.sides, strict=True))}
+        sides = dict(zip(SIDES, self.asked.sides, strict=True))
+        return {"canvas": self.asked.canvas, **self.controls, **sides, **self.steering.inputs}
 
     @property
     def outputs(self) -> list[Component]:
         """The controls, in the order of `fill`'s values. The canvas is not one: it keeps its own work."""
-        return [*super().outputs, *self.asked.sides]
+        return [*super().outputs, *self.asked.sides, *self.steering.inputs.values()]
+
+    @property
+    def names(self) -> list[str]:
+        """The request's fields behind `outputs`."""
+        return [*self.controls, *["extend"] * len(SIDES), *self.steering.names]
 
     def read(self, values: dict[str, Any]) -> Request:
         """Return the request; raises InvalidRequest in plain words."""
@@ -101,6 +109,8 @@ class InpaintForm(Form):
             )
         given = {name: values[name] for name in self.controls if values[name] is not None}
         given["fill_colour"] = as_hex(given["fill_colour"])
+        if given["method"] == "diffusion":  # the others take no control picture, and hide it
+            given |= self.steering.read(values)
         return parse({**given, "kind": "inpaint", "source": canvas.source, "mask": canvas.mask, "extend": extend})
 
     def fill(self, recipe: dict[str, Any]) -> list[Any]:
@@ -117,7 +127,7 @@ class InpaintForm(Form):
             values["scheduler"] = _scheduler(self.card(request.model), request.scheduler)
         else:
             values["model"] = values["scheduler"] = gr.skip()
-        return [*values.values(), *request.extend]
+        return [*values.values(), *request.extend, *self.steering.fill(request)]
 
     def recall(self, recipe: dict[str, Any]) -> list[Any]:
         """Return `fill`'s values, and that of the canvas: the picture and the mask of the recipe."""

@@ -24,7 +24,7 @@ from PIL import Image
 from studio.events import Cancelled, Decoding, Event, Failed, Finished, Loading, Queued, Step
 from studio.jobs import Job, Queue
 from studio.requests import Request
-from studio.ui.error_texts import told
+from studio.ui.error_texts import in_chinese, told
 
 StageValue: TypeAlias = dict[str, Any]
 
@@ -233,10 +233,12 @@ def _(event: Decoding) -> StageValue:
 def _(event: Finished) -> StageValue:
     shown = zip(event.records, event.seeds, event.images, strict=True)
     outside = event.extras.get("outside", 0)  # of an inpainting run, whose last note is the count that follows
+    notes = list(event.notes[:-1] if outside else event.notes)
     return {
         "state": "finished",
         "seconds": round(event.seconds, 1),
-        "notes": list(event.notes[:-1] if outside else event.notes),
+        "notes": notes,
+        "notes_zh": [in_chinese(note) for note in notes],
         "untouched": {"changed": event.extras["changed"], "outside": outside} if outside else None,
         "chosen": 0,
         "file": Path(event.extras["file"]).suffix[1:] if "file" in event.extras else "",

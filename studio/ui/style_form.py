@@ -14,6 +14,7 @@ from studio.errors import InvalidRequest
 from studio.requests import Request, Stylize, parse
 from studio.stylize.methods import ALL, METHODS, suggested
 from studio.stylize.presets import StylePreset, apply_presets
+from studio.ui.control_fold import ControlPictures
 from studio.ui.form import Form
 from studio.ui.texts import text
 from studio.ui.wells import picture_well, read_well, stored_well
@@ -38,7 +39,7 @@ class Asked:
 
 
 class StyleForm(Form):
-    """The form of Stylize requests.
+    """The form of Stylize requests. `asked` and `steering` are set once their controls are laid out.
 
     Args:
         read_picture: Content hash -> picture; raises InvalidPicture.
@@ -46,6 +47,7 @@ class StyleForm(Form):
     """
 
     asked: Asked
+    steering: ControlPictures
 
     def __init__(
         self, read_picture: Callable[[str], Image.Image], presets: Callable[[], Mapping[str, StylePreset]]
@@ -66,17 +68,18 @@ class StyleForm(Form):
     @property
     def outputs(self) -> list[Component]:
         """The controls, in the order of `fill`'s values."""
-        return [*super().outputs, *self.asked.controls]
+        return [*super().outputs, *self.asked.controls, *self.steering.inputs.values()]
 
     @property
     def names(self) -> list[str]:
         """The request's fields behind `outputs`."""
-        return [*self.controls, *_ASKS]
+        return [*self.controls, *_ASKS, *self.steering.names]
 
     @property
     def inputs(self) -> dict[str, Component]:
         """All controls by the name `read` knows them under."""
-        return {**self.controls, **dict(zip(_ASKS, self.asked.controls, strict=True))}
+        asks = dict(zip(_ASKS, self.asked.controls, strict=True))
+        return {**self.controls, **asks, **self.steering.inputs}
 
     def read(self, values: dict[str, Any]) -> Request:
         """Return the request; raises InvalidRequest in plain words."""
@@ -97,7 +100,8 @@ class StyleForm(Form):
         methods = [AUTOMATIC if name == ALL else name for name in request.methods]
         chain = [*methods, *[AUTOMATIC] * (len(self.asked.methods) - len(methods))]
         content = stored_well((request.content,), self._read_picture)
-        return [*super().fill(recipe), content, {**references, "palette": request.palette or None}, [], *chain]
+        wells = [content, {**references, "palette": request.palette or None}]
+        return [*super().fill(recipe), *wells, [], *chain, *self.steering.fill(request)]
 
     def _request(self, values: dict[str, Any], methods: tuple[str, ...]) -> Request:
         content, style = read_well(values["content"]), read_well(values["references"])
@@ -122,6 +126,7 @@ class StyleForm(Form):
                 "methods": methods,
                 "prompt": prompt,
                 "negative_prompt": negative,
+                **self.steering.read(values),
             }
         )
 

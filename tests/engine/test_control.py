@@ -12,7 +12,8 @@ from diffusers import ControlNetModel, StableDiffusionControlNetPipeline, Stable
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from studio.engine.control import Control, prepared
+from studio.engine.control import Hint
+from studio.engine.control_maps import fitted, prepared
 from studio.engine.engine import Engine
 from studio.engine.noise import generators_of, seeds_of
 from studio.engine.schedulers import make
@@ -29,13 +30,15 @@ PIPELINES: dict[str, Any] = {"sd1": StableDiffusionControlNetPipeline, "sdxl": S
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tiny "sd1" and "sdxl"; ControlNets "edges" (folder), "original" and "named" (files, the same), "edges-xl"."""
+    """Tiny "sd1" and "sdxl"; ControlNets "edges" (folder), "original" and "named" (files, the same), "edges-xl",
+    "file-xl" (the same), "second-xl"."""
     folder = tiny.save_pair(tmp_path_factory.mktemp("models"))
     nets = folder / "ControlNet"
     net = save_controlnet(folder / "sd1", nets / "edges")
     save_original(net, nets / "original.safetensors")
     save_one_file(net, nets / "named.safetensors")
     save_one_file(save_controlnet(folder / "sdxl", nets / "edges-xl", seed=1), nets / "file-xl.safetensors")
+    save_controlnet(folder / "sdxl", nets / "second-xl", seed=2)
     return folder
 
 
@@ -58,13 +61,17 @@ def photo() -> Image.Image:
     return Image.fromarray(np.stack([disc * 220, x * 2, y * 2], axis=-1).astype(np.uint8))
 
 
-def theirs(folder: Path, picture: Image.Image, *, net: str, start: float = 0, end: float = 1, **values: Any) -> Any:
-    """Return what the stock ControlNet pipeline of a tiny model makes."""
+def theirs(folder: Path, picture: Any, *, net: Any, start: Any = 0.0, end: Any = 1.0, **values: Any) -> Any:
+    """Return what the stock ControlNet pipeline of a tiny model makes; with lists, with several ControlNets."""
     request = small(**values)
     stock = Stock(folder / request.model, STOCK[request.model])
     cls = PIPELINES[request.model]
     extra = {"requires_safety_checker": False} if request.model == "sd1" else {"add_watermarker": False}
-    net_model = ControlNetModel.from_pretrained(folder / "ControlNet" / net)
+    names, scale = (
+        ([net], request.control_scale) if isinstance(net, str) else (net, [use.scale for use in request.controls])
+    )
+    nets = [ControlNetModel.from_pretrained(folder / "ControlNet" / name) for name in names]
+    net_model = nets[0] if isinstance(net, str) else nets
     pipe = cls.from_pipe(stock.pipeline, controlnet=net_model, **extra)
     pipe.set_progress_bar_config(disable=True)
     pipe.scheduler = make(CHOICES[request.scheduler], stock.config)
@@ -77,7 +84,7 @@ def theirs(folder: Path, picture: Image.Image, *, net: str, start: float = 0, en
             height=request.height,
             num_inference_steps=request.steps,
             guidance_scale=request.guidance_scale,
-            controlnet_conditioning_scale=request.control_scale,
+            controlnet_conditioning_scale=scale,
             control_guidance_start=start,
             control_guidance_end=end,
             generator=generators_of(seeds_of(request.seed, 1)),
@@ -114,6 +121,46 @@ def test_it_acts_in_the_stock_pipelines_steps(
     )
     wanted = theirs(folder, photo, net="edges", start=start, end=end, **said)
     np.testing.assert_array_equal(arrays(mine.images), wanted)
+
+
+@pytest.mark.parametrize(("model", "nets"), [("sd1", ("edges", "named")), ("sdxl", ("edges-xl", "second-xl"))])
+def test_several_control_pictures_add_up_as_in_the_stock_pipelines(
+    engine: Engine, folder: Path, pictures: PictureStore, photo: Image.Image, model: str, nets: tuple[str, str]
+) -> None:
+    """Each with a weight, a beginning and an end of its own; in the first of the steps one acts alone."""
+    shapes = photo.resize((64, 64)), photo.rotate(90).resize((64, 64))
+    first = {"control": pictures.put(shapes[0]), "control_net": nets[0], "control_scale": 0.9, "control_end": 0.7}
+    second = {"picture": pictures.put(shapes[1]), "net": nets[1], "scale": 0.5, "start": 0.4}
+    said: dict[str, Any] = {"model": model, "steps": 5, "scheduler": "euler", **first, "more_controls": [second]}
+    mine = finish(engine, **said)
+    theirs_nets = [net.replace("named", "edges") for net in nets]
+    wanted = theirs(folder, list(shapes), net=theirs_nets, start=[0.0, 0.4], end=[0.7, 1.0], **said)
+    np.testing.assert_array_equal(arrays(mine.images), wanted)
+    assert mine.facts["more_controls"][0]["name"] == nets[1]
+    assert len(loaded(engine, model).model.controls.nets) == 2
+
+
+def test_pictures_without_a_network_of_their_own_take_one_each(
+    engine: Engine, pictures: PictureStore, photo: Image.Image
+) -> None:
+    ref = pictures.put(photo)
+    more = [{"picture": ref}, {"picture": ref, "net": "edges-xl"}]
+    facts = finish(engine, model="sdxl", control=ref, more_controls=more).facts
+    assert [facts["control"]["name"], *(it["name"] for it in facts["more_controls"])] == [
+        "file-xl",
+        "second-xl",
+        "edges-xl",
+    ]
+
+
+def test_more_pictures_than_networks_is_said(pictures: PictureStore, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "sd1").symlink_to(folder / "sd1")
+    (tmp_path / "edges").symlink_to(folder / "ControlNet" / "edges")
+    settings = Settings(data_dir=tmp_path / "d", model_folders=(tmp_path,), device="cpu", dtype="float32")
+    ref = pictures.put(Image.new("RGB", (64, 64)))
+    with pytest.raises(ModelError, match=r"The 2 control pictures need a ControlNet each, .* has 1 for SD 1.x"):
+        alone = Engine(settings, read_picture=pictures.get)
+        finish(alone, model="sd1", control=ref, more_controls=[{"picture": ref}])
 
 
 def test_a_single_file_is_its_folder_under_other_names(
@@ -176,6 +223,7 @@ def test_the_network_stays_loaded_and_counts_as_memory(
         ({"control_net": "broken"}, ModelError, '"broken" does not fit sd1.*is missing'),
         ({"control_net": "several"}, ModelError, '"several" does not fit sd1.*no place for "task_embedding"'),
         ({"control_start": 0.5, "control_end": 0.5}, InvalidRequest, "is no part of the run"),
+        ({"more_controls": [{"picture": "0" * 64, "start": 0.7, "end": 0.2}]}, InvalidRequest, "from 0.7 until 0.2"),
     ],
 )
 def test_what_cannot_steer_is_explained_and_the_next_job_works(
@@ -214,21 +262,24 @@ def test_a_model_without_any_controlnet_says_where_to_get_one(
 def test_a_picture_of_another_shape_is_cut_never_stretched(photo: Image.Image) -> None:
     wide = Image.new("RGB", (300, 100), "blue")
     wide.paste(photo.resize((100, 100)), (100, 0))
-    fitted, notes = prepared(wide, (64, 64), "none")
+    middle, notes = fitted(wide, (64, 64))
     whole = np.asarray(photo.resize((64, 64), Image.Resampling.LANCZOS), dtype=float)
-    assert np.abs(np.asarray(fitted, dtype=float)[2:-2, 2:-2] - whole[2:-2, 2:-2]).mean() < 1
+    assert np.abs(np.asarray(middle, dtype=float)[2:-2, 2:-2] - whole[2:-2, 2:-2]).mean() < 1
     assert notes and "cut to the middle" in notes[0]
-    assert prepared(photo, (64, 64), "none")[1] == ()
+    assert fitted(photo, (64, 64))[1] == ()
+    odd = photo.resize((96, 97))
+    assert fitted(odd, (64, 64), shape=(96, 97))[1] == (), "a run rounded to the grid cuts nothing"
 
 
 def test_preprocessors_make_control_maps(photo: Image.Image) -> None:
-    edges = np.asarray(prepared(photo, (96, 96), "canny")[0])
+    edges = np.asarray(prepared(photo, "canny"))
     assert set(np.unique(edges)) == {0, 255} and 0.005 < (edges > 0).mean() < 0.2
     clear = Image.new("RGBA", (8, 8), (255, 255, 255, 0))
-    assert np.asarray(prepared(clear, (8, 8), "none")[0]).max() == 0
-    np.testing.assert_array_equal(np.asarray(prepared(clear, (8, 8), "invert")[0]), 255)
+    black = fitted(clear, (8, 8))[0]
+    assert np.asarray(prepared(black, "none")).max() == 0
+    np.testing.assert_array_equal(np.asarray(prepared(black, "invert")), 255)
 
 
 def test_the_share_of_the_run_in_which_it_acts() -> None:
-    control = Control(None, None, None, 1.0, 0.25, 0.75)  # type: ignore[arg-type]
-    assert [control.acts(index, 8) for index in range(8)] == [False, False, *[True] * 4, False, False]
+    hint = Hint(None, None, 1.0, 0.25, 0.75)  # type: ignore[arg-type]
+    assert [hint.acts(index, 8) for index in range(8)] == [False, False, *[True] * 4, False, False]

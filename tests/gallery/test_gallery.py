@@ -20,9 +20,10 @@ from studio.errors import GalleryError
 from studio.events import Finished
 from studio.gallery import Filters, Gallery, recorder
 from studio.gallery.entry import new_id, sequence_of
+from studio.gallery.recipe import Parent, parents_of
 from studio.jobs import Job
 from studio.pictures import picture_hash
-from studio.requests import Fork, Inpaint, TextToImage
+from studio.requests import ControlUse, Fork, Inpaint, TextToImage
 from tests.promises import count
 
 
@@ -307,3 +308,12 @@ def test_a_fork_knows_the_picture_of_the_run_it_goes_on_from(gallery: Gallery) -
     entry = gallery.save(noise(9), request=fork, seed=3, facts={}, job_id="f" * 16, owner="anna")
     assert [(link.role, link.entry and link.entry.id) for link in gallery.parents(entry.id)] == [("run", run.id)]
     assert [it.id for it in gallery.children(run.id)] == [entry.id] and gallery.children(other.id) == []
+
+
+def test_every_control_picture_is_among_what_a_picture_was_made_from() -> None:
+    """Also those of the run that was forked, whose recipe is plain JSON."""
+    one, two = "a" * 64, "b" * 64
+    run = TextToImage(prompt="a", control=one, more_controls=(ControlUse(picture=two),))
+    wanted = (Parent("control", one), Parent("control", two))
+    assert parents_of(run) == wanted
+    assert parents_of(Fork(parent=run.model_dump(mode="json"), step=1)) == wanted

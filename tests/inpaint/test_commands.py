@@ -82,6 +82,9 @@ def test_an_artists_own_presets_are_found_by_name(here: Path, capsys: pytest.Cap
     assert "takes its style from a picture" in capsys.readouterr().err
 
 
+_FILL = ["inpaint", "in/a.png", "--mask", "mask.png"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -90,6 +93,12 @@ def test_an_artists_own_presets_are_found_by_name(here: Path, capsys: pytest.Cap
         (["inpaint", "in/a.png", "--mask", "mask.png", "--method", "tela"], 'Did you mean "telea"'),
         (["inpaint", "in", "--mask", "in2"], 'There is no "in2"'),
         (["outpaint", "in/a.png"], "No side is extended"),
+        ([*_FILL, "--control", "no.png"], '"no.png" cannot be read'),
+        ([*_FILL, *["--control", "mask.png"] * 4], "There are 4 control pictures, and a run takes 3."),
+        ([*_FILL, "--control", "mask.png", *["--control-scale", "1"] * 2], "is given 2 times (1, 1), for 1 control"),
+        ([*_FILL, "--control", "mask.png", "--control-scale", "9"], "Control strength must be a number between 0"),
+        ([*_FILL, "--control", "mask.png", "--method", "telea"], '"telea" takes no control picture'),
+        (["stylize", "in/a.png", "--style", "in/b.png", "--control", "mask.png"], '" takes no control picture'),
         (["outpaint", "in/a.png", "--left", "-4"], "Extend"),
         (["stylize", "in/a.png", "--style", "Oil paintin", "--method", "colour"], 'Did you mean "Oil painting"'),
         (["stylize", "nothing.png", "--style", "in/b.png", "--method", "colour"], 'There is no "nothing.png"'),

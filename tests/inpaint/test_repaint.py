@@ -49,9 +49,9 @@ def ours(engine: Engine, model: str, request: Inpaint, **how: Any) -> tuple[list
             steps.append(event)
 
 
-def stock(kind: Any, folder: Path, engine: Engine, request: Inpaint) -> tuple[Any, dict[str, Any]]:
-    """The stock pipeline with our scheduler, and the arguments both share."""
-    pipeline = kind.from_pretrained(folder)
+def stock(kind: Any, folder: Path, engine: Engine, request: Inpaint, **parts: Any) -> tuple[Any, dict[str, Any]]:
+    """The stock pipeline with our scheduler (and `parts` beside its own), and the arguments both share."""
+    pipeline = kind.from_pretrained(folder, **parts)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.scheduler = loaded(engine, folder.name).model.new_scheduler(request.scheduler, steps=request.steps)
     shared = {

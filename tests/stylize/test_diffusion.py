@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionImg2ImgPipeline
+from diffusers import StableDiffusionControlNetImg2ImgPipeline, StableDiffusionImg2ImgPipeline
 from safetensors.torch import save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
@@ -22,6 +22,7 @@ from studio.pictures import PictureStore
 from studio.requests import Stylize, parse
 from studio.stylize.diffusion import freedom
 from studio.stylize.run import run_stylize
+from tests.engine.control_files import save_controlnet
 from tests.engine.run import settings_for
 from tests.engine.tiny import save_ldm, save_sd
 from tests.stylize.waves import waves
@@ -84,13 +85,18 @@ def run(request: Stylize, context: Context) -> tuple[list[Any], Finished]:
     return events, events[-1]
 
 
-def stock(context: Context, models: Path, request: Stylize, **extra: Any) -> bytes:
-    """The stock image-to-image pipeline's picture."""
-    pipeline = StableDiffusionImg2ImgPipeline.from_pretrained(models / "tiny-sd")
+def stock(context: Context, models: Path, request: Stylize, controlnet: Any = None, **extra: Any) -> bytes:
+    """The stock image-to-image pipeline's picture, that of the one with a ControlNet where there is one."""
+    if controlnet is None:
+        pipeline = StableDiffusionImg2ImgPipeline.from_pretrained(models / "tiny-sd")
+    else:
+        kind = StableDiffusionControlNetImg2ImgPipeline
+        pipeline = kind.from_pretrained(models / "tiny-sd", controlnet=controlnet)
+        extra |= {"height": 64, "width": 64}
     pipeline.set_progress_bar_config(disable=True)
     loaded = list(drain(context.engine.load("tiny-sd")))[-1]
     pipeline.scheduler = loaded.model.new_scheduler(request.scheduler, steps=request.steps)
-    if extra:
+    if "ip_adapter_image" in extra:
         pipeline.load_ip_adapter(str(models / "adapters"), subfolder="", weight_name="ip-adapter_sd15.safetensors")
         pipeline.set_ip_adapter_scale(1.0)
     picture = pipeline(
@@ -120,6 +126,26 @@ def test_repainting_with_words_is_stock_image_to_image(context: Context, models:
     events, finished = run(request, context)
     assert finished.images[0].tobytes() == stock(context, models, request)
     assert len([e for e in events if isinstance(e, Step) and e.preview]) == 4
+
+
+def test_control_pictures_steer_it_as_they_steer_stock_image_to_image(context: Context, models: Path) -> None:
+    """With the style pictures as a prompt, too: the adapter is the U-Net's, the ControlNet sees the words alone."""
+    net = save_controlnet(models / "tiny-sd", models / "shapes")
+    shapes = waves(64, 64, seed=3)
+    store = PictureStore(context.engine.settings.data_dir / "inputs")
+    steered = {"control": store.put(shapes), "control_scale": 0.8, "strength": 0.7}
+    said = {"controlnet": net, "control_image": shapes, "controlnet_conditioning_scale": 0.8}
+    for method, more in (("diffusion", {}), ("reference", {"ip_adapter_image": waves(48, 48, seed=2)})):
+        request = asked(context, methods=[method], **steered)
+        finished = run(request, context)[1]
+        assert finished.images[0].tobytes() == stock(context, models, request, **said, **more)
+        assert finished.facts["control"]["name"] == "shapes"
+
+
+def test_methods_that_do_not_denoise_take_no_control_picture(context: Context) -> None:
+    with pytest.raises(InvalidRequest, match='"Colour" takes no control picture') as error:
+        run(asked(context, methods=["colour"], control="0" * 64), context)
+    assert '"Repaint with words"' in (error.value.hint or "")
 
 
 def test_repainting_like_a_picture_is_the_stock_pipeline_with_the_adapter(context: Context, models: Path) -> None:

@@ -16,18 +16,22 @@ import torch
 from PIL import Image
 
 from studio import atomic
-from studio.engine import denoise, memory
+from studio.engine import control, denoise, memory
 from studio.engine.catalog import ModelCard, Scan
 from studio.engine.checkpoint import read_header
+from studio.engine.control_maps import fitted
 from studio.errors import StudioError, UnknownName
+from studio.events import Finished
 from studio.gallery import space
 from studio.inpaint import masks
+from studio.inpaint.tokens import NO_FILM
 from studio.jobs import JobRunner
 from studio.pictures import PictureStore, open_picture
 from studio.process.host import _explain
-from studio.requests import TextToImage, parse
+from studio.requests import ControlUse, TextToImage, parse
 from studio.ui.error_texts import SENTENCES, in_chinese, told
 from studio.ui.inpaint_form import InpaintForm
+from studio.ui.stream import stage_value
 from studio.ui.style_form import StyleForm
 from studio.ui.tabs.enhance import _upscale
 
@@ -54,6 +58,13 @@ def submitted(**bounds: int) -> None:
 
 def painted(canvas: object) -> None:
     InpaintForm(lambda: []).read({"canvas": canvas, **dict.fromkeys(("left", "top", "right", "bottom"))})
+
+
+def steered() -> None:
+    model: Any = SimpleNamespace(card=SimpleNamespace(family="ldm", name="tiny"))
+    request = TextToImage(prompt="a", control="a" * 64)
+    nothing: Any = None
+    list(control.control_of(request, model, (64, 64), read_picture=nothing, folders=(), checksums=nothing))
 
 
 def encoded(format: str) -> bytes:
@@ -92,9 +103,16 @@ ERRORS: dict[str, Callable[[], object]] = {
     "half a picture": lambda: open_picture(encoded("PNG")[:900]),
     "a large picture": lambda: open_picture(encoded("PNG"), limit_megapixels=0.001),
     "a picture that is gone": lambda: PictureStore(Path("nowhere")).get("a" * 64),
+    "a control that never acts": lambda: control._check_times([ControlUse(picture="a" * 64, start=0.5, end=0.2)]),
+    "a control picture for a model that takes none": lambda: steered(),
+    "no ControlNet": lambda: raised(control._too_few(1, 0, "SD 1.x")),
+    "too few ControlNets": lambda: raised(control._too_few(3, 2, "SDXL")),
     "a disk nearly full": lambda: space.admit(Path(), 1),
     "a full disk": lambda: raised(atomic.disk_error(OSError(28, "No space left on device"), Path())),
 }
+
+
+NOTES = [NO_FILM, *fitted(Image.new("RGB", (300, 100)), (64, 64))[1]]
 
 
 @pytest.fixture(autouse=True)
@@ -122,11 +140,18 @@ def test_an_error_that_artists_meet_is_told_in_chinese(what: str) -> None:
 def test_every_translated_sentence_is_one_that_is_raised() -> None:
     """A sentence that was reworded where it is raised would silently stay English."""
     said = {in_chinese(text) for call in ERRORS.values() for text in (error_of(call).message, error_of(call).hint)}
+    said |= {in_chinese(note) for note in NOTES}
     for english, chinese in SENTENCES.items():
         fields = [name for _, name, _, _ in string.Formatter().parse(english) if name]
         assert sorted(fields) == sorted(name for _, name, _, _ in string.Formatter().parse(chinese) if name), english
         pattern = re.sub(r"\\\{\w+\\\}", ".+", re.escape(chinese))
         assert any(re.fullmatch(pattern, it) for it in said), english
+
+
+def test_what_a_result_says_of_itself_comes_in_chinese_too() -> None:
+    value = stage_value(Finished((), (), 1.0, notes=(*NOTES, "A note of another kind.")))
+    assert all(CHINESE.search(note) for note in value["notes_zh"][:-1]) and len(NOTES) == 2
+    assert value["notes_zh"][-1] == "A note of another kind." == value["notes"][-1]
 
 
 @pytest.mark.parametrize(

@@ -277,14 +277,23 @@ def test_a_control_picture_is_asked_for_and_comes_back_with_the_settings(
     page.click("#control-prepare label:has-text('Inverted')")
     page.fill('#control-scale input[type="number"]', "0.7")
     page.keyboard.press("Enter")
+    fold(page, "control-2")
+    second = page.locator("#control2-picture .well-tile")
+    page.set_input_files("#control2-picture .well-file", tmp_path / "drawn.png")
+    expect(second).to_have_count(1)
+    page.fill('#control2-scale input[type="number"]', "0.4")
+    page.keyboard.press("Enter")
     generate(page, "a red apple")
     request = last(craft)
     assert (request.control_preprocessor, request.control_scale) == ("invert", 0.7)
+    assert [(use.preprocessor, use.scale, use.end) for use in request.more_controls] == [("none", 0.4, 1)]
     assert craft.studio.pictures.get(request.control).size == (40, 30)
-    page.click("#control-picture .well-tile button")
+    for picture in ("#control-picture", "#control2-picture"):
+        page.click(f"{picture} .well-tile button")
     expect(tile).to_have_count(0)
     page.click("#create-use-settings")
     expect(tile).to_have_count(1)
+    expect(second).to_have_count(1)
 
 
 def test_all_of_it_fits_a_phone_and_speaks_chinese(visitor: Open) -> None:

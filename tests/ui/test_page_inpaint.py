@@ -384,6 +384,24 @@ def test_a_picture_pasted_anywhere_on_the_tab_is_opened(tab: Tab, small: Path) -
     tab.page.wait_for_function(f"{EDITOR}.source?.width === 96")
 
 
+def test_a_control_picture_steers_painting_and_stays_out_of_repairs(tab: Tab, small: Path) -> None:
+    page, well = tab.page, "#inpaint-control-picture"
+    tab.open(small)
+    page.evaluate(f"{EDITOR}.setSize(12)")
+    tab.drag((30, 30), (60, 34))
+    page.click("#inpaint-control-fold > button")
+    page.set_input_files(f"{well} .well-file", small)
+    expect(page.locator(f"{well} .well-tile")).to_have_count(1)
+    page.click("#inpaint-generate")
+    expect(page.locator(STAGE)).to_contain_text("takes no control picture")  # this model; the picture came through
+    tab.choose_method("Repair, smooth")
+    expect(page.locator("#inpaint-control-fold")).to_be_hidden()
+    assert tab.generate().control is None
+    tab.choose_method("Paint with words")
+    page.click(f"{well} .well-tile button")
+    page.click("#inpaint-control-fold > button")
+
+
 def test_the_settings_of_a_kept_picture_come_back_with_its_source_and_mask(tab: Tab, small: Path) -> None:
     tab.open(small)
     tab.choose_method("Repair")

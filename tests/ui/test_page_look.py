@@ -26,10 +26,18 @@ def test_nothing_sticks_out_sideways_on_a_phone(visit: Visit) -> None:
     assert stage and settings and stage["y"] < settings["y"], "the picture comes before the settings"
 
 
+def test_a_page_says_the_language_it_is_in_not_the_one_the_browser_prefers(visit: Visit) -> None:
+    """Screen readers and translators go by it; Gradio names the browser's."""
+    page = visit(locale="de-DE")
+    expect(page.locator("#create-generate")).to_have_text("Generate")
+    page.wait_for_timeout(500)
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+
+
 def test_a_chinese_browser_gets_the_page_in_chinese(visit: Visit) -> None:
     page = visit(locale="zh-CN", width=390)
     expect(page.locator("#create-generate")).to_have_text("生成")
-    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")  # Gradio's doing; our style sheet counts on it
+    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")  # our style sheet counts on it
     word = "getComputedStyle(document.querySelector('.overflow-menu > button'), '::after').content"
     assert page.evaluate(word) == '"更多"'
     page.set_viewport_size({"width": 1280, "height": 860})

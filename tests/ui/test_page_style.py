@@ -248,3 +248,18 @@ def test_the_tab_fits_a_phone_in_both_languages(studio: Opened, chromium: Browse
     expect(page.locator(f"{CONTENT} .well-tile")).to_have_count(1)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     context.close()
+
+
+def test_control_pictures_are_asked_for_and_a_method_that_takes_none_says_so(studio: Opened, tab: Page) -> None:
+    choose(tab, CONTENT, 0)
+    choose(tab, STYLES, 1)
+    tab.click("#style-control-fold > button")
+    choose(tab, "#style-control-picture", 2)
+    tab.fill('#style-control-scale input[type="number"]', "0.6")
+    tab.keyboard.press("Enter")
+    pick_method(tab, "Colour: its colours, gently")
+    tab.click("#style-generate")
+    wait_for(tab, "failed")
+    expect(tab.locator(STAGE)).to_contain_text('"Colour" takes no control picture')
+    [request] = studio.seen
+    assert request.control and request.control_scale == 0.6 and request.more_controls == ()

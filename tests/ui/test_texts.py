@@ -11,12 +11,12 @@ import pytest
 from studio.inpaint.methods import METHODS as INPAINT_METHODS
 from studio.stylize.methods import METHODS as STYLE_METHODS
 from studio.training.plans import EFFORTS, KINDS
+from studio.ui import control_fold
 from studio.ui.blocks import TABS
 from studio.ui.gallery_page.words import WORDS as GALLERY_WORDS
 from studio.ui.inpaint_form import SIDES
 from studio.ui.static_files import FOLDER
 from studio.ui.tabs import inpaint
-from studio.ui.tabs.create import control
 from studio.ui.tabs.create.series import AXES
 from studio.ui.texts import script, tables, text
 
@@ -70,7 +70,7 @@ def built_by_the_page() -> set[str]:
         *(f"{title}_help" for title in ("style_method", "style_then", "style_last")),
         *(f"send_to_{tab.id}" for tab in TABS if tab.receives),
         *(f"create_axis_{axis}" for axis in AXES),
-        *(f"create_prepare_{name}" for name in control._PREPARED),
+        *(f"create_prepare_{name}" for name in control_fold._PREPARED),
         *(f"train_{name}" for name in (*KINDS, *EFFORTS)),
     }
 

@@ -73,9 +73,13 @@ def _controlnet_part(model: Any, header: Header) -> Part:
     hint = tuple(_hint_channels(header)) or (16, 32, 96, 256)
 
     def make() -> ControlNetModel:
-        return ControlNetModel.from_unet(
+        net = ControlNetModel.from_unet(
             model.unet, conditioning_embedding_out_channels=hint, load_weights_from_unet=False
         )
+        latents = model.autoencoder.config.latent_channels
+        if net.config.in_channels == latents:
+            return net
+        return ControlNetModel.from_config({**net.config, "in_channels": latents})  # an inpainting U-Net sees more
 
     def convert(weights: Weights, net: Any) -> Weights:
         found = convert_controlnet_checkpoint(weights, dict(net.config))

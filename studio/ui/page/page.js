@@ -12,6 +12,9 @@ window.tessera = window.tessera || {};
   /** What an error says in the reader's language: {message, hint}, both in Chinese where the studio knows the words. */
   tessera.told = (error) => (language === "zh" && error.zh) || error;
 
+  /** What a result says of itself, in the reader's language where the studio knows the words. */
+  tessera.notesOf = (value) => (language === "zh" && value.notes_zh) || value.notes || [];
+
   /** The same in one line. */
   tessera.toldInOne = (error) => [tessera.told(error).message, tessera.told(error).hint].filter(Boolean).join(" ");
 
@@ -22,6 +25,12 @@ window.tessera = window.tessera || {};
     if (text) made.textContent = text;
     return made;
   };
+
+  // Gradio says there what the browser prefers, whatever the page is written in.
+  const written = language === "zh" ? navigator.language : "en";
+  const nameLanguage = () => document.documentElement.lang !== written && (document.documentElement.lang = written);
+  new MutationObserver(nameLanguage).observe(document.documentElement, { attributeFilter: ["lang"] });
+  nameLanguage();
 
   const setDark = (dark) => document.body.classList.toggle("dark", dark);
   const stored = localStorage.getItem("tessera-look");

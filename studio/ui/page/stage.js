@@ -206,7 +206,7 @@
         v.more ? say("waiting_more", { count: v.more }) : "",
       ].filter(Boolean).join(" · ");
       if (isChanged) root.dispatchEvent(new CustomEvent("stage-changed", { bubbles: true, detail }));
-      const notes = (v.notes ?? []).map((note) => make("li", "", note));
+      const notes = tessera.notesOf(v).map((note) => make("li", "", note));
       if (v.untouched) {
         const { changed, outside } = v.untouched;
         const counts = { changed: changed.toLocaleString(), outside: outside.toLocaleString() };

@@ -12,6 +12,7 @@ from studio.inpaint.methods import METHODS, Method, find_method
 from studio.ui import components
 from studio.ui.addon_choice import addon_choice
 from studio.ui.canvas.canvas import flush_js, mask_canvas, show
+from studio.ui.control_fold import control_fold
 from studio.ui.desk import Desk, run
 from studio.ui.film_page.panel import FilmPanel
 from studio.ui.inpaint_form import EDGE, SIDES, Asked, InpaintForm, choices, edge_of, standard_of
@@ -42,6 +43,7 @@ def build(page: Page) -> None:
             quality = _settings(form, card)
             sides = _sides()
             _mask(form, first)
+            form.steering = control_fold(page, TAB.id, form, name="inpaint-control", classes=["for-model", "for-noise"])
             _advanced(page, form, card, first)
         with gr.Column(elem_classes=["desk-stage"], min_width=0):
             canvas = _work(page, form, desk, sides)
@@ -269,7 +271,7 @@ def _wire_pictures(page: Page, form: InpaintForm) -> None:
     page.sends.receive(TAB.id, take=take, outputs=[form.asked.canvas])
     controls = [form.controls[name] for name in DETAIL]
     page.sends.open_way("detail", tab=TAB.id, take=detail, outputs=[form.asked.canvas, *controls, *form.asked.sides])
-    names = [*form.controls, *["extend"] * len(SIDES), "source"]
+    names = [*form.names, "source"]
     page.sends.receive_recipes(
         "inpaint", tab=TAB.id, fill=form.recall, outputs=[*form.outputs, form.asked.canvas], names=names
     )

@@ -13,6 +13,7 @@ from studio.errors import StudioError
 from studio.stylize.presets import SHIPPED, StylePreset, keep_presets, load_presets, read_presets
 from studio.ui import components
 from studio.ui.addon_choice import addon_choice
+from studio.ui.control_fold import control_fold
 from studio.ui.desk import Desk, run
 from studio.ui.film_page.panel import FilmPanel
 from studio.ui.presets import NO_MODEL, Cards, quality_of, scheduler_choices
@@ -41,6 +42,7 @@ def build(page: Page) -> None:
             try_all = gr.Button(text("style_try_all"), elem_id="style-try-all", size="sm")
         with gr.Column(elem_classes=["desk-settings"], min_width=0):
             methods = _settings(page, form, cards)
+            form.steering = control_fold(page, TAB.id, form, name="style-control")
         form.asked = Asked(content, references, presets, methods)
         with gr.Column(elem_classes=["desk-stage"], min_width=0):
             desk.stage_and_actions(page, form=form, idle="style_idle")

@@ -1,4 +1,4 @@
-"""What the Create tab asks for, as one form: the request's fields, ready-made styles by name, a control picture."""
+"""What the Create tab asks for, as one form: the request's fields, ready-made styles by name, control pictures."""
 
 from __future__ import annotations
 
@@ -7,53 +7,48 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
-from PIL import Image
 
 from studio.errors import InvalidRequest, UnknownName
 from studio.requests import MAX_PROMPT, Request, StyleWords, TextToImage, parse
 from studio.stylize.presets import StylePreset, apply_presets
+from studio.ui.control_fold import ControlPictures
 from studio.ui.form import Form
-from studio.ui.wells import read_well, stored_well
 
 
 class CreateForm(Form):
-    """The form of TextToImage requests.
+    """The form of TextToImage requests. `styles` and `steering` are set once their controls are laid out.
 
     Args:
         known: Returns the ready-made styles by name.
-        read_picture: Content hash -> picture; raises InvalidPicture.
     """
 
     styles: gr.Dropdown
-    control: gr.HTML
+    steering: ControlPictures
 
-    def __init__(
-        self, known: Callable[[], Mapping[str, StylePreset]], read_picture: Callable[[str], Image.Image]
-    ) -> None:
+    def __init__(self, known: Callable[[], Mapping[str, StylePreset]]) -> None:
         super().__init__(TextToImage)
-        self._known, self._read_picture = known, read_picture
+        self._known = known
 
     @property
     def outputs(self) -> list[Component]:
         """The controls, in the order of `fill`'s values."""
-        return [*super().outputs, self.styles, self.control]
+        return [*super().outputs, self.styles, *self.steering.inputs.values()]
 
     @property
     def names(self) -> list[str]:
         """The request's fields behind `outputs`."""
-        return [*self.controls, "styles", "control"]
+        return [*self.controls, "styles", *self.steering.names]
 
     @property
     def inputs(self) -> dict[str, Component]:
         """All controls by the name `read` knows them under."""
-        return {**self.controls, "styles": self.styles, "control": self.control}
+        return {**self.controls, "styles": self.styles, **self.steering.inputs}
 
     def read(self, values: dict[str, Any]) -> Request:
         """Return the request; raises InvalidRequest, also for a style that is gone."""
         given = {name: values[name] for name in self.controls if values[name] is not None}
-        control = next(iter(read_well(values.get("control")).refs), None)
         styles = self._chosen(values.get("styles") or ())
-        return parse({"kind": "text_to_image", **given, "styles": styles, "control": control})
+        return parse({"kind": "text_to_image", **given, "styles": styles, **self.steering.read(values)})
 
     def fill(self, recipe: dict[str, Any]) -> list[Any]:
         """Return a value for every control from a stored recipe.
@@ -72,8 +67,7 @@ class CreateForm(Form):
         prompt, negative = apply_presets(gone, request.prompt, request.negative_prompt)
         if len(prompt) <= MAX_PROMPT and len(negative) <= MAX_PROMPT:
             request = request.model_copy(update={"prompt": prompt, "negative_prompt": negative})
-        control = stored_well((request.control,) if request.control else (), self._read_picture)
-        return [*super().fill(request.model_dump(mode="json")), here, control]
+        return [*super().fill(request.model_dump(mode="json")), here, *self.steering.fill(request)]
 
     def _chosen(self, names: Any) -> list[StyleWords]:
         known = self._known()

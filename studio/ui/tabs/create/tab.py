@@ -8,11 +8,11 @@ import gradio as gr
 
 from studio.requests import Request
 from studio.ui import components
+from studio.ui.control_fold import control_fold
 from studio.ui.desk import Desk, run
 from studio.ui.film_page.panel import FilmPanel
 from studio.ui.presets import NO_MODEL, Cards, Presets, wire_presets
 from studio.ui.studio import ModelCard
-from studio.ui.tabs.create.control import control_fold
 from studio.ui.tabs.create.craft import Craft
 from studio.ui.tabs.create.form import CreateForm
 from studio.ui.tabs.create.history import history_fold, remember
@@ -28,14 +28,14 @@ def build(page: Page) -> None:
     """Lay out the tab and wire it."""
     cards = [card for card in page.studio.models() if not card.is_inpainting] or [NO_MODEL]
     craft = Craft(page.studio, cards)
-    form, desk = CreateForm(craft.styles, page.studio.pictures.get), Desk(TAB.id)
+    form, desk = CreateForm(craft.styles), Desk(TAB.id)
     with gr.Row(elem_classes=["desk"]):
         with gr.Column(elem_classes=["desk-ask"], min_width=0):
             line, forecast, style_words, examples = _ask(craft, form, desk)
         with gr.Column(elem_classes=["desk-settings"], min_width=0):
             size, quality = lay_settings(page, TAB.id, form, cards)
             shelf = style_fold(craft, form)
-            control_fold(page, TAB.id, form)
+            form.steering = control_fold(page, TAB.id, form, name="control")
             history_fold(page, craft, form)
             panel = series_fold() if craft.is_owners else None
         with gr.Column(elem_classes=["desk-stage"], min_width=0):

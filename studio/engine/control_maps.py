@@ -1,0 +1,53 @@
+"""From an artist's picture to a control map: fitted to the run, and prepared for the ControlNet. Knows no torch."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from PIL import Image
+
+_CANNY = (100, 200)  # hysteresis thresholds on 8-bit gradients, as ControlNet's own Canny annotator has them
+_CUT_TOLD = 0.01  # of width and height; less is rounding to the model's grid
+
+
+def fitted(
+    picture: Image.Image, size: tuple[int, int], *, shape: tuple[int, int] | None = None
+) -> tuple[Image.Image, tuple[str, ...]]:
+    """Return `picture` as RGB of `size` (width, height), and what to tell the artist of it.
+
+    A picture of another shape is cut to the middle, never stretched; what is transparent counts as black.
+
+    Args:
+        shape: Width and height of what the picture lies on, where the run's `size` is that rounded to a grid.
+    """
+    shape = shape or size
+    notes: tuple[str, ...] = ()
+    box = _middle(picture.size, shape)
+    cut = (picture.width - (box[2] - box[0])) / picture.width + (picture.height - (box[3] - box[1])) / picture.height
+    if cut > _CUT_TOLD:
+        notes = (f"The control picture was cut to the middle, to fit {shape[0]}×{shape[1]}.",)
+    return _over_black(picture).resize(size, Image.Resampling.LANCZOS, box=box), notes
+
+
+def prepared(picture: Image.Image, preprocessor: str) -> Image.Image:
+    """Return the control map made of an RGB `picture`: itself, its edges ("canny") or its opposite ("invert")."""
+    if preprocessor == "invert":
+        return Image.fromarray(255 - np.asarray(picture))
+    if preprocessor == "canny":
+        edges = cv2.Canny(cv2.cvtColor(np.asarray(picture), cv2.COLOR_RGB2GRAY), *_CANNY)  # (h, w)
+        return Image.fromarray(np.repeat(edges[..., None], 3, axis=2))
+    return picture
+
+
+def _over_black(picture: Image.Image) -> Image.Image:
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    rgba = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba).convert("RGB")
+
+
+def _middle(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Return the largest box in the middle of a picture of `size` that has the shape of `wanted`."""
+    scale = min(size[0] / wanted[0], size[1] / wanted[1])
+    left, top = (size[0] - wanted[0] * scale) / 2, (size[1] - wanted[1] * scale) / 2
+    return left, top, left + wanted[0] * scale, top + wanted[1] * scale
