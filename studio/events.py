@@ -66,11 +66,6 @@ class Film:
     moving: tuple[float, ...]
     enough: int
 
-    def frame(self, step: int) -> Image.Image:
-        """Return the frame after `step`, from 1."""
-        width = self.frames.width // self.count
-        return self.frames.crop(((step - 1) * width, 0, step * width, self.frames.height))
-
 
 @dataclass(frozen=True, slots=True)
 class Finished:

@@ -1,9 +1,8 @@
-"""Which tokens a gesture touches: strokes, boxes, floods. Cells are (row, column) pairs inside a grid."""
+"""Which tokens a gesture touches: boxes, floods. Cells are (row, column) pairs inside a grid."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -13,39 +12,6 @@ from studio.errors import InvalidRequest
 
 Cell = tuple[int, int]
 Mask = NDArray[np.bool_]
-
-
-def brush_cells(
-    cell: Cell, size: int, *, shape: tuple[int, int], tip: Literal["square", "round"] = "round"
-) -> list[Cell]:
-    """Return the cells under a brush `size` tokens wide centred on `cell`, clipped to the grid `shape`."""
-    reach = (size - 1) / 2
-    offset = 0.5 if size % 2 == 0 else 0.0
-    row, column = cell
-    touched = []
-    for r in range(int(np.floor(row - reach)), int(np.ceil(row + reach)) + 1):
-        for c in range(int(np.floor(column - reach)), int(np.ceil(column + reach)) + 1):
-            dr, dc = r - row - offset, c - column - offset
-            near = max(abs(dr), abs(dc)) <= reach if tip == "square" else dr * dr + dc * dc <= (reach + 0.25) ** 2
-            if near and 0 <= r < shape[0] and 0 <= c < shape[1]:
-                touched.append((r, c))
-    return touched
-
-
-def stroke_cells(
-    points: Sequence[Cell], size: int, *, shape: tuple[int, int], tip: Literal["square", "round"] = "round"
-) -> tuple[Cell, ...]:
-    """Return the cells under a stroke through `points`, each once, in the order painted; gaps are bridged."""
-    seen: dict[Cell, None] = {}
-    for start, end in zip(points, points[1:] or points, strict=False):
-        steps = max(abs(end[0] - start[0]), abs(end[1] - start[1]), 1)
-        for i in range(steps + 1):
-            at = (
-                round(start[0] + (end[0] - start[0]) * i / steps),
-                round(start[1] + (end[1] - start[1]) * i / steps),
-            )
-            seen.update(dict.fromkeys(brush_cells(at, size, shape=shape, tip=tip)))
-    return tuple(seen)
 
 
 def box_cells(top: int, left: int, height: int, width: int) -> tuple[Cell, ...]:

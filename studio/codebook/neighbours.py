@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from studio.codebook.tokens import TokenMap, check_codes
+from studio.codebook.tokens import check_codes
 from studio.errors import InvalidRequest
 
 By = Literal["embedding", "colour"]
@@ -104,12 +104,6 @@ class CodeSpace:
                 "Make the atlas of this model first (`atlas.open_atlas`).",
             )
         return values
-
-
-def codes_in_patch(patch: TokenMap, count: int = 16) -> list[tuple[int, int]]:
-    """Return (code, count) of the codes of an encoded piece of a picture, most frequent first."""
-    order = np.argsort(-patch.counts, kind="stable")[:count]
-    return [(int(code), int(patch.counts[code])) for code in order if patch.counts[code]]
 
 
 def rgb_to_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:

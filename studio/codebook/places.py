@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from studio.codebook.tokens import TokenMap, check_codes
+from studio.codebook.tokens import TokenMap
 
 
 class Example(NamedTuple):
@@ -18,13 +18,6 @@ class Example(NamedTuple):
     key: Hashable
     tokens: int
     share: float
-
-
-def where(tokens: TokenMap, codes: int | Iterable[int]) -> NDArray[np.bool_]:
-    """Return a (h, w) mask of the tokens with any of `codes`."""
-    wanted = np.array([codes] if isinstance(codes, int) else list(codes), dtype=np.int64)
-    check_codes(wanted, tokens.codebook_size)
-    return np.isin(tokens.codes, wanted)
 
 
 def examples(pictures: Iterable[tuple[Hashable, TokenMap]], code: int, *, limit: int = 12) -> list[Example]:

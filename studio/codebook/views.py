@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from studio.codebook.atlas import Atlas
-from studio.codebook.places import pixel_mask, where
 from studio.codebook.tokens import TokenMap, check_same_model
 from studio.codebook.usage import Usage
 from studio.errors import InvalidRequest
 
 UNKNOWN = (96, 96, 96)  # edited tokens have no measurement
-DIMMED = 0.3
 
 
 def codes_view(tokens: TokenMap, atlas: Atlas) -> Image.Image:
@@ -44,17 +40,6 @@ def usage_view(tokens: TokenMap, usage: Usage | None = None) -> Image.Image:
         check_same_model(usage.checksum, tokens.checksum, "count of codes")
     counts = tokens.counts if usage is None else usage.counts
     return _heat(np.log1p(counts[tokens.codes].astype(np.float32)), tokens, cv2.COLORMAP_CIVIDIS)
-
-
-def highlight(picture: Image.Image, tokens: TokenMap, codes: int | Iterable[int]) -> Image.Image:
-    """Dim everything but the tokens with `codes`, and outline those in white."""
-    mask = where(tokens, codes)
-    bright = pixel_mask(mask, tokens.size, tokens.factor)
-    pixels = np.asarray(picture.convert("RGB"))
-    out = np.where(bright[..., None], pixels, (pixels * DIMMED).astype(np.uint8))
-    edge = bright & ~cv2.erode(bright.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0).astype(bool)
-    out[edge] = 255
-    return Image.fromarray(out)
 
 
 def difference(first: Image.Image, second: Image.Image, *, gain: float = 1.0) -> Image.Image:

@@ -128,11 +128,6 @@ class ModelStore:
         release()
 
     @property
-    def loaded_ids(self) -> tuple[str, ...]:
-        """Ids of the models in memory, least recently used first."""
-        return tuple(key[0] for key in self._loaded)
-
-    @property
     def used_bytes(self) -> int:
         """Bytes that the weights in memory take."""
         return sum(loaded.model.nbytes for loaded in self._loaded.values())

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.codebook.cells import box_cells, brush_cells, cells_of, flood, mask_of, stroke_cells
+from studio.codebook.cells import box_cells, cells_of, flood, mask_of
 from studio.codebook.history import History
 from studio.codebook.neighbours import CodeSpace
 from studio.codebook.operations import (
@@ -257,17 +257,6 @@ def test_colours_are_asked_for_only_where_needed(space: CodeSpace, tokens: Token
                 operation.apply(np.arange(108, dtype=np.int32).reshape(9, 12) % 64, bare)
         else:
             operation.apply(tokens.codes, bare)
-
-
-def test_strokes_leave_no_gaps_and_stay_on_the_grid() -> None:
-    stroke = stroke_cells(((0, 0), (8, 11)), 1, shape=(9, 12))
-    steps = [max(abs(a[0] - b[0]), abs(a[1] - b[1])) for a, b in pairwise(stroke)]
-    assert stroke[0] == (0, 0) and stroke[-1] == (8, 11) and max(steps) == 1
-    assert stroke_cells(((2, 2),), 1, shape=(9, 12)) == ((2, 2),)
-    assert len(brush_cells((4, 4), 3, shape=(9, 12), tip="square")) == 9
-    assert len(brush_cells((4, 4), 2, shape=(9, 12), tip="square")) == 4
-    assert brush_cells((0, 0), 3, shape=(9, 12), tip="square") == [(0, 0), (0, 1), (1, 0), (1, 1)]
-    assert (4, 4) in brush_cells((4, 4), 5, shape=(9, 12)) and (2, 2) not in brush_cells((4, 4), 5, shape=(9, 12))
 
 
 def test_masks_and_cells_are_two_spellings_of_one_thing() -> None:

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
-import gradio as gr
 import pytest
 from gallery_filling import foreign_files, make
 from playwright.sync_api import Browser, Page, expect
-from studio_page import Opened, Visit, opened_studio
-
-from studio.ui import blocks
-from studio.ui.picker import gallery_picker
-from studio.ui.tabs.tab import Page as StudioPage
+from studio_page import Opened, Visit
 
 pytestmark = pytest.mark.browser
 
@@ -128,31 +121,13 @@ def test_one_picture_is_downloaded_in_the_format_that_is_asked_for(opened: Opene
     assert Path(waiting.value.path()).read_bytes()[8:12] == b"WEBP"
 
 
-@pytest.fixture
-def with_picker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
-    """A studio whose Create tab has a "From gallery" button that shows the prompt of what was chosen."""
-
-    create = blocks.TABS[0]
-
-    def build(page: StudioPage) -> None:
-        create.build(page)
-        shown = gr.Textbox(label="Picked", elem_id="picked")
-        gallery_picker(take=lambda record, request: page.entry(record, request).prompt, outputs=[shown])
-
-    monkeypatch.setattr(blocks, "TABS", (replace(create, build=build),))
-    with opened_studio(tmp_path) as opened:
-        yield opened
-
-
-def test_other_tabs_choose_a_picture_from_the_gallery(with_picker: Opened, chromium: Browser) -> None:
-    context = chromium.new_context()
-    page = context.new_page()
-    page.goto(with_picker.address)
-    page.wait_for_selector("#create-stage .stage[data-state]")
+def test_other_tabs_choose_a_picture_from_the_gallery(opened: Opened, visit: Visit) -> None:
+    page = visit()
     for seed in range(70):
-        make(with_picker.gallery, with_picker.owner(page), f"picture {seed}", seed=seed, steps=1)
-    page.get_by_role("button", name="From gallery").click()
-    picker = page.locator("dialog.gp-picker")
+        make(opened.gallery, opened.owner(page), f"picture {seed}", seed=seed, steps=1)
+    page.get_by_role("tab", name="Style").click()
+    well, picker = page.locator("#style-content"), page.locator("dialog.gp-picker")
+    well.get_by_role("button", name="Gallery").click()
     expect(picker.locator(".gp-tile")).to_have_count(60)
     picker.locator(".gp-foot").scroll_into_view_if_needed()
     expect(picker.locator(".gp-tile")).to_have_count(70)
@@ -160,9 +135,8 @@ def test_other_tabs_choose_a_picture_from_the_gallery(with_picker: Opened, chrom
     expect(picker.locator(".gp-tile")).to_have_count(1)
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    expect(page.locator("#picked textarea, #picked input")).to_have_value("picture 69")
     expect(picker).to_have_count(0)
-    page.get_by_role("button", name="From gallery").click()
+    expect(well.locator(".well-tile")).to_have_count(1)
+    well.get_by_role("button", name="Gallery").click()
     page.keyboard.press("Escape")
     expect(picker).to_have_count(0)
-    context.close()

@@ -374,7 +374,7 @@ export class TokenCanvas {
   }
 }
 
-/** The cells under a round brush `size` cells wide, clipped to the grid (as studio.codebook.cells.brush_cells). */
+/** The cells under a round brush `size` cells wide, clipped to the grid. */
 export function brushCells(row, column, size, rows, columns) {
   const reach = (size - 1) / 2;
   const offset = size % 2 === 0 ? 0.5 : 0;

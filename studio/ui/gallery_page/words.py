@@ -29,7 +29,6 @@ _SHELF: dict[str, tuple[str, str]] = {
     "tab_of_enhance": ("Enhance", "增强"),
     "tab_of_codebook": ("Codebook", "码本"),
     "tab_of_imported": ("Imported", "导入"),
-    "from_gallery": ("From gallery", "从图库选择"),
     "picker_title": ("Choose a picture", "选择一张图片"),
 }
 
