@@ -48,7 +48,7 @@ def control_values(args: argparse.Namespace, put: Callable[[Path], str] = lambda
         )
     how = {name: _for_each(name, getattr(args, f"control_{name}"), max(count, 1)) for name in _HOW}
     uses = [{name: values[place] for name, values in how.items() if values} for place in range(max(count, 1))]
-    values = {f"control_{name}": value for name, value in uses[0].items()}
+    values: dict[str, Any] = {f"control_{name}": value for name, value in uses[0].items()}
     pictures = [put(path) for path in args.control]
     if pictures:
         values["control"] = pictures[0]

@@ -30,7 +30,7 @@ from studio.engine.trajectories import Trajectories, Trajectory
 from studio.errors import InvalidRequest, ModelError
 from studio.events import Event, Loading
 from studio.prompt.wildcards import SHIPPED, WordLists
-from studio.requests import Request, Sampled, TextToImage
+from studio.requests import Controlled, Request, Sampled, TextToImage
 from studio.settings import Settings
 
 ShouldStop: TypeAlias = Callable[[], bool]
@@ -156,7 +156,7 @@ class Engine:
         """
         model = loaded.model
         loaded.card.check_size(width, height)
-        if loaded.card.family == "pipeline" and getattr(request, "controls", ()):
+        if loaded.card.family == "pipeline" and isinstance(request, Controlled) and request.controls:
             raise ModelError(f"{loaded.card.name} takes no control picture.", "Leave it out, or choose an SD model.")
         rows = rows_at_once(model, request.batch, options)
         free = self.store.device.free_bytes()

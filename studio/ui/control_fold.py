@@ -70,7 +70,7 @@ class ControlPictures:
         for place in range(len(self.further)):
             use = request.more_controls[place] if place < len(request.more_controls) else None
             shown = use or ControlUse(picture="0" * 64)
-            filled += [self._well(use and use.picture), *(getattr(shown, part) for part in _HOW)]
+            filled += [self._well(use.picture if use else None), *(getattr(shown, part) for part in _HOW)]
         return filled
 
     def _well(self, ref: str | None) -> dict[str, Any]:
