@@ -19,7 +19,7 @@ class Group:
     """A group of measurements.
 
     Attributes:
-        module: Has `run(rounds)`, or `run(X, rounds)` where X is what `needs` names.
+        module: Has `run(rounds)`, or `run(X, rounds)` where X is what `needs` names; with a context `say` too.
         rounds: How many are usual.
         needs: "settings"; "context": an engine with everything around it; or nothing.
     """
@@ -28,12 +28,12 @@ class Group:
     rounds: int
     needs: Literal["", "settings", "context"] = ""
 
-    def run(self, settings: Settings, rounds: int) -> dict[str, Any]:
-        """Measure, and return JSON-able figures by name."""
+    def run(self, settings: Settings, rounds: int, *, say: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+        """Measure, and return JSON-able figures by name; `say` is told of each as it is made, where it takes long."""
         run: Callable[..., dict[str, Any]] = import_module(self.module).run
         if self.needs == "settings":
             return run(settings, rounds)
-        return run(_context(settings), rounds) if self.needs == "context" else run(rounds)
+        return run(_context(settings), rounds, say=say) if self.needs == "context" else run(rounds)
 
 
 GROUPS: Mapping[str, Group] = {
@@ -46,11 +46,13 @@ GROUPS: Mapping[str, Group] = {
 }
 
 
-def run_group(name: str, settings: Settings, *, rounds: int = 0) -> dict[str, Any]:
+def run_group(
+    name: str, settings: Settings, *, rounds: int = 0, say: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
     """Run the group called `name` with `rounds` (0: its own number) and return its figures; raises UnknownName."""
     if name not in GROUPS:
         raise UnknownName("benchmark", name, GROUPS)
-    return GROUPS[name].run(settings, rounds or GROUPS[name].rounds)
+    return GROUPS[name].run(settings, rounds or GROUPS[name].rounds, say=say)
 
 
 def as_text(name: str, result: Mapping[str, Any]) -> str:

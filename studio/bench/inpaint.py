@@ -1,18 +1,16 @@
-"""How long each inpainting method takes at 256 and 512 pixels, in interleaved rounds."""
+"""How long each inpainting method takes at 256 and 512 pixels."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from statistics import median
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from studio.errors import StudioError
+from studio.bench.turns import Arm, Say, Timings, by_side, in_turns, silent
 from studio.evaluate.inpaint import square
-from studio.evaluate.style import CONTENTS, EXAMPLES
+from studio.evaluate.style import CONTENTS, EXAMPLES, reading
 from studio.inpaint.context import Context
 from studio.inpaint.methods import METHODS, Method
 from studio.inpaint.run import run_inpaint
@@ -23,57 +21,52 @@ from studio.requests import Inpaint
 SIDES = (256, 512)
 
 
-def run(context: Context, rounds: int) -> dict[str, Any]:
+def run(context: Context, rounds: int, *, say: Say = silent) -> dict[str, Any]:
     """Time every method at both sides; see `time_methods`."""
-    return time_methods(context, rounds, methods=METHODS, sides=SIDES)
+    return time_methods(context, rounds, methods=METHODS, sides=SIDES, say=say)
 
 
-def time_methods(context: Context, rounds: int, *, methods: Sequence[Method], sides: Sequence[int]) -> dict[str, Any]:
+def time_methods(
+    context: Context, rounds: int, *, methods: Sequence[Method], sides: Sequence[int], say: Say = silent
+) -> dict[str, Any]:
     """Return {side: {method: {"median_seconds", "spread_seconds", "rounds"}}}, and why a method could not run.
 
-    A square of a quarter of the side is filled in a shipped picture, with the model's standard settings. Methods take
-    turns, so that a busy moment hits them alike; the first round loads and warms up and is not counted.
+    A square of a quarter of the side is filled in a shipped picture, with the model's standard settings.
 
     Args:
         context: As a run has it.
-        rounds: Timings of each method.
+        rounds: The most timings of a method; what is slow has fewer, at least one.
         methods: Which.
         sides: Sides of the square picture, in pixels.
+        say: Is told each method's first time, or why it cannot run.
     """
-    results: dict[str, Any] = {}
+    timings: dict[str, Timings] = {}
     for side in sides:
-        picture = open_picture(EXAMPLES / CONTENTS[0]).image.convert("RGB").resize((side, side))
-        mask = Image.fromarray(square(side, side).astype(np.uint8) * 255)
-        timings: dict[str, list[float]] = {}
-        for number in range(rounds + 1):
-            for method in methods:
-                seconds = _seconds(method, picture, mask, context)
-                if isinstance(seconds, str):
-                    results[f"without {method.name}"] = seconds
-                elif number:
-                    timings.setdefault(method.name, []).append(seconds)
-        results[str(side)] = {name: _summary(values) for name, values in timings.items()}
-    return results
+        arms = {method.name: _arm(method, side, context) for method in methods}
+        timings[str(side)] = in_turns(arms, rounds=rounds, where=f"{side} px", say=say)
+    return by_side(timings)
 
 
-def _seconds(method: Method, picture: Image.Image, mask: Image.Image, context: Context) -> float | str:
-    """Return how long the method takes, or why it cannot run."""
-    by_hash = {picture_hash(image): image for image in (picture, mask)}
-    reads = Context(context.engine, by_hash.__getitem__, context.vqgan, context.cache_dir, context.model_folders)
-    try:
+def repair_arms(side: int, context: Context) -> dict[str, Arm]:
+    """Return what times each method that runs no model, on a picture of `side` pixels."""
+    return {method.name: _arm(method, side, context) for method in METHODS if not method.needs_model}
+
+
+def _arm(method: Method, side: int, context: Context) -> Arm:
+    fill = _fill(method, side, context)
+    return Arm(fill, warm=fill)
+
+
+def _fill(method: Method, side: int, context: Context) -> Callable[[], object]:
+    picture = open_picture(EXAMPLES / CONTENTS[0]).image.convert("RGB").resize((side, side))
+    mask = Image.fromarray(square(side, side).astype(np.uint8) * 255)
+    source, hidden = picture_hash(picture), picture_hash(mask)
+    reads = reading(context, (picture, mask))
+
+    def run() -> None:
         own = standard_settings(method.name, lambda: context.engine.scan())
-        request = Inpaint(source=picture_hash(picture), mask=picture_hash(mask), method=method.name, seed=0, **own)
-        began = time.perf_counter()
+        request = Inpaint(source=source, mask=hidden, method=method.name, seed=0, **own)
         for _ in run_inpaint(request, reads, lambda: False):
             pass
-    except StudioError as error:
-        return error.message
-    return time.perf_counter() - began
 
-
-def _summary(values: list[float]) -> dict[str, Any]:
-    return {
-        "median_seconds": round(median(values), 4),
-        "spread_seconds": round(max(values) - min(values), 4),
-        "rounds": len(values),
-    }
+    return run

@@ -20,13 +20,19 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def run(args: argparse.Namespace, settings: Settings, out: Callable[..., None]) -> int:
-    """Run the groups one after the other and print their tables."""
+    """Run the groups one after the other and print each one's table when it is done."""
     from studio.bench import GROUPS, as_text, run_group  # torch loads behind some of them
     from studio.errors import UnknownName
 
     for name in args.group:
         if name not in GROUPS:
             raise UnknownName("benchmark", name, GROUPS)
-    results = {name: run_group(name, settings, rounds=args.rounds) for name in args.group or GROUPS}
-    out(json.dumps(results) if args.json else "\n\n".join(as_text(name, result) for name, result in results.items()))
+    say: Callable[..., None] = (lambda line: None) if args.json else out
+    results = {}
+    for name in args.group or GROUPS:
+        say(f"measuring {name}")
+        results[name] = run_group(name, settings, rounds=args.rounds, say=say)
+        say("\n" + as_text(name, results[name]) + "\n")
+    if args.json:
+        out(json.dumps(results))
     return 0

@@ -42,13 +42,15 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     grid.add_argument("--quality", default="standard", help="a preset of the model")
     grid.add_argument("--side", type=int, default=128, help="longer side of each picture on the sheet in pixels")
     grid.add_argument("--out", type=Path, required=True, metavar="FILE", help="PNG, WebP or JPEG")
-    for name, help_text in (
-        ("style", "style distance, content kept and colour distance of every style method"),
-        ("inpaint", "fill error, seam and untouched pixels of every inpainting method"),
-    ):
+    once = "only this method; may be repeated"
+    for name, help_text, only in (
+        ("style", "style distance, content kept and colour distance of every style method",
+         f"{once}; A+B is a chain of two"),
+        ("inpaint", "fill error, seam and untouched pixels of every inpainting method", once),
+    ):  # fmt: skip
         subject = subjects.add_parser(name, help=help_text)
         subject.add_argument("--side", type=int, default=256, help="longer side of the pictures in pixels")
-        subject.add_argument("--method", action="append", metavar="NAME", help="only this method; may be repeated")
+        subject.add_argument("--method", action="append", metavar="NAME", help=only)
         subject.add_argument(
             "--set", action="append", default=[], metavar="NAME=NUMBER", help="a setting, as strength=0.5"
         )
@@ -76,15 +78,13 @@ def _methods(args: argparse.Namespace, settings: Settings, out: Callable[..., No
     from studio.inpaint.context import Context
     from studio.inpaint.methods import METHODS as FILLS
     from studio.inpaint.methods import find_method as find_fill
-    from studio.stylize.methods import METHODS as STYLES
-    from studio.stylize.methods import find_method as find_style
 
     context = Context.of(Headless(settings).engine, Codebooks(settings).load_or_default)
     say: Callable[..., None] = (lambda line: None) if args.json else out
     changes, log = dict(_setting(text) for text in args.set), Log(args.log)
     if args.subject == "style":
-        chosen = [find_style(name) for name in args.method or ()] or STYLES
-        styles = style.evaluate_style(context, methods=chosen, side=args.side, settings=changes, log=log, say=say)
+        chains = [style.read_chain(name) for name in args.method or ()] or style.all_chains()
+        styles = style.evaluate_style(context, chains=chains, side=args.side, settings=changes, log=log, say=say)
         out(json.dumps([asdict(row) for row in styles]) if args.json else style.as_table(styles))
     else:
         kinds = [find_fill(name) for name in args.method or ()] or FILLS

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from studio.evaluate.pictures import psnr, seam_visibility
-from studio.evaluate.report import Figures, Log, fitted, markdown, means, rows_of
+from studio.evaluate.report import Figures, Log, Missing, fitted, markdown, means, rows_of
 from studio.evaluate.style import CONTENTS, EXAMPLES
 from studio.events import Finished
 from studio.inpaint.context import Context
@@ -57,8 +57,8 @@ def evaluate_inpaint(
     folder: Path = EXAMPLES,
     log: Log | None = None,
     say: Callable[[str], None] = lambda line: None,
-) -> list[InpaintRow]:
-    """Return one row per method and kind of hidden part; methods that cannot run are named through `say`.
+) -> list[InpaintRow | Missing]:
+    """Return one row per method and kind of hidden part, and one that says why for a method that cannot run.
 
     Args:
         context: As a run has it; pictures are read from `folder` besides.
@@ -67,9 +67,13 @@ def evaluate_inpaint(
         settings: Fields of Inpaint that differ from the defaults.
         folder: Where the pictures lie.
         log: Keeps what has been measured, for a run that is cut.
+        say: Is told which method is being measured.
     """
     pictures = {name: fitted(open_picture(folder / name).image, side) for name in CONTENTS}
     changes, log = settings or {}, log or Log()
+
+    def rows(method: Method) -> list[InpaintRow]:
+        return [row(method, hidden) for hidden in HIDDEN]
 
     def row(method: Method, hidden: str) -> InpaintRow:
         measured = []
@@ -80,11 +84,12 @@ def evaluate_inpaint(
         total = sum(int(figures["changed"]) for figures in measured)
         return InpaintRow(method.name, hidden, **{**means(measured), "changed": total})  # type: ignore[arg-type]
 
-    return rows_of(methods, lambda method: [row(method, hidden) for hidden in HIDDEN], say=say)
+    return rows_of({method.name: partial(rows, method) for method in methods}, say=say)
 
 
-def as_table(rows: Sequence[InpaintRow]) -> str:
-    """Return the rows as a Markdown table."""
+def as_table(rows: Sequence[InpaintRow | Missing]) -> str:
+    """Return the rows as a Markdown table, by what was hidden; methods that cannot run come last."""
+    order = [*HIDDEN]
     return markdown(
         {
             "hidden": lambda row: row.hidden,
@@ -94,7 +99,7 @@ def as_table(rows: Sequence[InpaintRow]) -> str:
             "changed outside": lambda row: str(row.changed),
             "seconds": lambda row: f"{row.seconds:.2f}",
         },
-        sorted(rows, key=lambda row: list(HIDDEN).index(row.hidden)),
+        sorted(rows, key=lambda row: len(order) if isinstance(row, Missing) else order.index(row.hidden)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any, TypeVar
@@ -13,8 +14,15 @@ from PIL import Image
 from studio.errors import InvalidRequest, StudioError
 
 Row = TypeVar("Row")
-M = TypeVar("M")
 Figures = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The row of a method that cannot run here: why, and what to do about it."""
+
+    method: str
+    missing: str
 
 
 class Log:
@@ -50,15 +58,26 @@ class Log:
         return self._known[name]
 
 
-def rows_of(methods: Iterable[M], rows: Callable[[M], Sequence[Row]], *, say: Callable[[str], None]) -> list[Row]:
-    """Return the rows of every method that can run; of the others `say` is told why they cannot."""
-    found: list[Row] = []
-    for method in methods:
+def rows_of(methods: Mapping[str, Callable[[], Sequence[Row]]], *, say: Callable[[str], None]) -> list[Row | Missing]:
+    """Return every method's rows, measured one after the other, or one that says why it cannot run.
+
+    Args:
+        methods: What measures each, by the method's name.
+        say: Is told which is being measured.
+    """
+    found: list[Row | Missing] = []
+    for number, (name, measure) in enumerate(methods.items(), 1):
+        say(f"{name} ({number} of {len(methods)})")
         try:
-            found += rows(method)
+            found += measure()
         except StudioError as error:
-            say(f"{getattr(method, 'name', method)}: {error.message}")
+            found.append(Missing(name, reason(error)))
     return found
+
+
+def reason(error: StudioError) -> str:
+    """Return what happened and what to do, in one line."""
+    return " ".join(part for part in (error.message, error.hint) if part)
 
 
 def means(measured: Sequence[Figures]) -> dict[str, float]:
@@ -66,10 +85,19 @@ def means(measured: Sequence[Figures]) -> dict[str, float]:
     return {name: mean(figures[name] for figures in measured) for name in measured[0]}
 
 
-def markdown(columns: Mapping[str, Callable[[Row], str]], rows: Iterable[Row]) -> str:
-    """Return `rows` as a Markdown table; `columns` says how each cell is written."""
+def markdown(columns: Mapping[str, Callable[[Row], str]], rows: Iterable[Row | Missing]) -> str:
+    """Return `rows` as a Markdown table; `columns` says how each cell is written, "method" among them."""
     lines = [list(columns), ["---"] * len(columns)]
-    lines += [[cell(row) for cell in columns.values()] for row in rows]
+    for row in rows:
+        if isinstance(row, Missing):
+            cells = {
+                **dict.fromkeys(columns, "–"),
+                list(columns)[-1]: f"cannot run: {row.missing}",
+                "method": row.method,
+            }
+            lines.append(list(cells.values()))
+        else:
+            lines.append([cell(row) for cell in columns.values()])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -25,6 +25,7 @@ Array = np.ndarray[Any, Any]
 
 _EDGE_PERCENTILE = 95.0
 _LEAST_STRENGTH = 0.02
+_REFINING = 0.4  # of the style strength, behind another method: more paints over what that one made (style-transfer.md)
 
 
 def run(task: Task, context: Context, should_stop: ShouldStop) -> Stage:
@@ -34,7 +35,7 @@ def run(task: Task, context: Context, should_stop: ShouldStop) -> Stage:
 
 
 def paint(task: Task, context: Context, loaded: Loaded, should_stop: ShouldStop) -> Stage:
-    """Run image-to-image with a loaded model; what `run` and the reference method share."""
+    """Run image-to-image with a loaded model, gently behind another method; `run` and the reference method share it."""
     request, card = task.request, loaded.card
     side = request.size or round(math.sqrt(card.width * card.height))
     size = working_size(task.content.width, task.content.height, side=side, multiple=card.grid)
@@ -47,7 +48,7 @@ def paint(task: Task, context: Context, loaded: Loaded, should_stop: ShouldStop)
         loaded,
         request.model_copy(update={"seed": task.seeds[0], "batch": len(task.seeds)}),
         task.content.resize(size, Image.Resampling.LANCZOS),
-        strength=max(request.strength, _LEAST_STRENGTH),
+        strength=max(request.strength * (_REFINING if task.refines else 1), _LEAST_STRENGTH),
         mask=mask,
         soft=True,
         should_stop=should_stop,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -136,7 +136,8 @@ def _chain(
         made: list[Image.Image] = []
         filmed: list[Film] = []
         for index, content in enumerate(current):
-            task = _task(request, method, pictures, content, seeds if len(current) == 1 else seeds[index : index + 1])
+            own_seeds = seeds if len(current) == 1 else seeds[index : index + 1]
+            task = replace(_task(request, method, pictures, content, own_seeds), refines=place > 0)
             part = place * len(current) + index, len(methods) * len(current)
             outcome = yield from _retold(method.load()(task, context, should_stop), _as_part(*part, began=began))
             if outcome is None:
@@ -214,10 +215,20 @@ def _try_all(
         (request.seed,),
         time.perf_counter() - began,
         facts=facts,
-        notes=tuple(notes),
+        notes=(*notes, *_untried(request)),
         extras={"tried": arrays},
     )
     return None
+
+
+def _untried(request: Stylize) -> list[str]:
+    """Which methods had no style to take, a sentence for each kind of style."""
+    said = []
+    for need, name in (("reference", "a style picture"), ("words", "style words")):
+        titles = [method.title for method in METHODS if method.needs == need and not method.can_use(request)]
+        if titles:
+            said.append(f"Not tried without {name}: {'; '.join(titles)}.")
+    return said
 
 
 def _task(request: Stylize, method: Method, pictures: _Pictures, content: Image.Image, seeds: tuple[int, ...]) -> Task:

@@ -28,6 +28,7 @@ class Task:
         weights: One per reference, not all zero.
         seeds: One per picture wanted; methods without chance make one picture whatever their number.
         original: RGB, the content of the whole chain at the size of `content`, for what keeps its shapes.
+        refines: Whether another method of the chain made `content`, whose style is to be kept.
     """
 
     request: Stylize
@@ -36,6 +37,7 @@ class Task:
     weights: tuple[float, ...]
     seeds: tuple[int, ...]
     original: Image.Image
+    refines: bool = False
 
 
 @dataclass(frozen=True, slots=True)

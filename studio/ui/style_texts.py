@@ -31,7 +31,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "style_method": ("Method", "方法"),
     "style_method_help": ("How the style is carried over", "用什么方式迁移风格"),
     "style_then": ("Then", "然后"),
-    "style_then_help": ("A second pass over the result", "在结果上再处理一遍"),
+    "style_then_help": ("A second pass over the result; repainting is gentle here", "在结果上再处理一遍；重绘在此较轻"),
     "style_last": ("And last", "最后"),
     "style_last_help": ("A third pass", "第三遍处理"),
     "style_automatic": ("What suits the style", "自动选择"),

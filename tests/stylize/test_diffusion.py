@@ -169,8 +169,10 @@ def test_our_own_model_works_too_and_makes_one_picture_per_seed(context: Context
 
 
 def test_a_chain_refines_tokens_by_diffusion(context: Context) -> None:
-    events, finished = run(asked(context, methods=["tokens", "diffusion"], model="tiny-ldm"), context)
+    """At 0.4 of the strength: of 6 steps at strength 1 the last 2 are run (and 1 for the tokens)."""
+    events, finished = run(asked(context, methods=["tokens", "diffusion"], model="tiny-ldm", strength=1), context)
     steps = [event for event in events if isinstance(event, Step)]
+    assert sum(step.preview is not None for step in steps) == 3
     assert steps[-1].index == steps[-1].total
     assert finished.images[0].size == (64, 64)
     assert finished.facts["model"] == "tiny-ldm" and finished.facts["methods"] == ["tokens", "diffusion"]

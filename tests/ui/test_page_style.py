@@ -154,12 +154,19 @@ def test_trying_all_methods_gives_one_sheet_and_says_what_could_not_run(studio: 
     expect(tab.locator(f"{STAGE} .compare-slider")).to_have_count(0)
     expect(tab.locator(f"{STAGE} .stage-tile img")).to_have_count(1)
     expect(tab.locator(f"{STAGE} .stage-notes")).to_contain_text("Mosaic: There is no VQGAN here.")
+    expect(tab.locator(f"{STAGE} .stage-notes")).to_contain_text("Not tried without style words: Repaint with words.")
+    expect(tab.locator(f"{STAGE} .stage-tile canvas")).to_have_css("opacity", "0")
+    tile = tab.locator(f"{STAGE} .stage-tile").bounding_box()
+    assert tile
+    sheet = studio.gallery.page().entries[0]
+    assert abs(tile["width"] / tile["height"] - sheet.width / sheet.height) < 0.02, "the sheet fills its frame"
 
 
 def test_what_is_missing_is_said_before_anything_runs(studio: Opened, tab: Page) -> None:
     tab.click("#style-generate")
     expect(tab.locator("#tab-style .notice, .notice:visible")).to_contain_text("There is no picture yet.")
     choose(tab, CONTENT, 0)
+    expect(tab.locator(".notice:visible")).to_have_count(0)
     pick_method(tab, "Strokes: painted")
     tab.click("#style-generate")
     wait_for(tab, "failed")
