@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel, VQModel
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel
 
-from studio.engine.families.parts import load_transformers_part
+from studio.engine.families.parts import load_diffusers_part, load_transformers_part
 from studio.errors import ModelError
 from studio.training.text import load_bert
 
@@ -58,3 +60,38 @@ def test_a_text_encoder_that_lacks_a_weight_is_refused(tmp_path: Path, key: str)
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(ModelError, match=rf"bert\" does not fit its configuration \(1 weights, first \"{key}\""):
         load_transformers_part(BertModel, folder, dtype=torch.float32)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("part", "cls"), [("ldm/unet", UNet2DConditionModel), ("ldm/vqvae", VQModel), ("sdxl/vae", AutoencoderKL)]
+)
+def test_a_part_is_what_from_pretrained_gives(model_folder: Path, part: str, cls: Any, dtype: torch.dtype) -> None:
+    """It is built once and filled, which must leave nothing out: neither a buffer nor a dtype."""
+    ours = load_diffusers_part(cls.from_config, cls, model_folder / part, dtype=dtype)
+    stock = cls.from_pretrained(model_folder / part, torch_dtype=dtype, local_files_only=True).eval()
+    for kind in ("named_parameters", "named_buffers"):
+        mine, theirs = dict(getattr(ours, kind)()), dict(getattr(stock, kind)())
+        assert mine.keys() == theirs.keys()
+        for name, value in theirs.items():
+            assert mine[name].device.type == "cpu" and mine[name].dtype == value.dtype
+            assert torch.equal(mine[name], value), name
+    assert not ours.training and not any(value.requires_grad for value in ours.parameters())
+
+
+def test_weights_that_the_model_does_not_have_are_left_aside_and_old_names_are_converted(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    source, old = model_folder / "sd1" / "vae", tmp_path / "vae"
+    old.mkdir()
+    (old / "config.json").write_text((source / "config.json").read_text(encoding="utf-8"), encoding="utf-8")
+    names = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    weights = {"another.programs": torch.zeros(1)}
+    for key, value in load_file(source / "diffusion_pytorch_model.safetensors").items():
+        before = next((f"{new}." for new in names if f"attentions.0.{new}." in key), "")
+        weights[key.replace(before, f"{names[before[:-1]]}.") if before else key] = value
+    save_file(weights, old / "diffusion_pytorch_model.safetensors", {"format": "pt"})
+    loaded = [load_diffusers_part(AutoencoderKL.from_config, AutoencoderKL, path, dtype=torch.float32)
+              for path in (source, old)]  # fmt: skip
+    for mine, theirs in zip(loaded[0].parameters(), loaded[1].parameters(), strict=True):
+        assert torch.equal(mine, theirs)
