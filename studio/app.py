@@ -43,6 +43,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     from studio.forecast import PastRuns, noting
     from studio.gallery import Gallery, recorder
     from studio.jobs import JobRunner
+    from studio.joins import Forms
     from studio.library.desk import ModelsDesk
     from studio.share import Sharing
     from studio.sharing.gate import Gate, token_url
@@ -64,6 +65,8 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
             queue_per_session=settings.queue_per_session,
             journal=memory.journal,
             returns=lambda owner: not is_guest(owner),  # a guest's cookie ends with the share
+            at_once=settings.joined_jobs,
+            form=Forms(settings),
         )
         studio = Studio(
             runner=runner,

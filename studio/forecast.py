@@ -90,9 +90,9 @@ class PastRuns:
         self._runs: list[Run] | None = None
 
     def note(self, request: Request, finished: Finished) -> None:
-        """Write a run down; other kinds, runs that ended early or that do not say what they took are left out."""
-        memory = finished.extras.get("memory")
-        if not isinstance(request, TextToImage) or not isinstance(memory, dict) or "stopped_at" in finished.facts:
+        """Write a run down; left out are other kinds, and runs that do not show what one alone takes to its end."""
+        memory, untypical = finished.extras.get("memory"), {"stopped_at", "joined_steps"} & finished.facts.keys()
+        if not isinstance(request, TextToImage) or not isinstance(memory, dict) or untypical:
             return
         run = Run(
             model=str(finished.facts.get("model", request.model)),

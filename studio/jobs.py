@@ -1,8 +1,8 @@
-"""The queue and the one thread that runs it.
+"""The queue and what runs it.
 
-`JobRunner` takes jobs in turn from the sessions that have some waiting (round-robin), runs them on one thread per
-device, and records results before it announces them. What "run" and "record" mean arrives by constructor, so this
-module knows no torch, no gallery and no page.
+`JobRunner` takes jobs in turn from the sessions that have some waiting (round-robin), runs them one after another, or
+several sessions' at once where they fit together, and records results before it announces them. What "run" and
+"record" mean arrives by constructor, so this module knows no torch, no gallery and no page.
 
 With a journal the queue outlives the process: what waits goes on waiting at the next start, what ran is offered
 once more, and both keep their ids, owners and seeds.
@@ -14,8 +14,9 @@ import json
 import logging
 import secrets
 import threading
+import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol, TypeAlias
@@ -53,16 +54,21 @@ class Queue(Protocol):
 
 
 class JobRunner:
-    """A bounded, fair queue in front of one engine thread.
+    """A bounded, fair queue in front of the engine.
+
+    With `at_once` above 1, the job whose turn it is begins beside those that run if all have the same form. Nobody has
+    two jobs running, and nobody is overtaken: while the next job does not fit, none behind it begins.
 
     Args:
         run: Runs a request: an iterator of events that ends with Finished or Cancelled; asks its second
-            argument before every step whether to stop.
+            argument before every step whether to stop. Called by `at_once` threads.
         record: Stores a finished job's pictures and returns Finished with their ids.
         queue_size: Jobs that may wait in all.
         queue_per_session: Jobs that one owner may have waiting.
         journal: Where the queue outlives the process; None: it does not.
         returns: Whether the owner of a job from before a restart can come back for it.
+        at_once: Jobs that may run at the same time.
+        form: What requests must have in common to run at the same time; None for one that runs alone.
     """
 
     def __init__(
@@ -74,6 +80,8 @@ class JobRunner:
         queue_per_session: int = 16,
         journal: Journal | None = None,
         returns: Callable[[str], bool] = lambda owner: True,
+        at_once: int = 1,
+        form: Callable[[Request], Hashable | None] = lambda request: None,
     ) -> None:
         self._run, self._record = run, record
         self._journal, self._returns = journal, returns
@@ -81,12 +89,14 @@ class JobRunner:
         self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()
         self._last_turn: OrderedDict[str, int] = OrderedDict()  # owner -> when it was last served, oldest first
         self._jobs: OrderedDict[str, Job] = OrderedDict()
-        self._running: Job | None = None
+        self._running: list[Job] = []
+        self._form = form if at_once > 1 else lambda request: None
+        self._forms: dict[str, Hashable] = {}  # of waiting and running jobs, by id; None is not kept
         self._changed = threading.Condition()
         self._closing = False
         self._saver = ThreadPoolExecutor(max_workers=1, thread_name_prefix="saver")
         self._unsaved = threading.Semaphore(4)  # finished jobs whose pictures may wait for the disk
-        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._threads = [threading.Thread(target=self._work, name="engine", daemon=True) for _ in range(at_once)]
 
     def __enter__(self) -> JobRunner:
         self.start()
@@ -98,28 +108,31 @@ class JobRunner:
         self.close()
 
     def start(self) -> None:
-        """Take up what the journal holds, and start the engine thread."""
+        """Take up what the journal holds, and begin to run it."""
         if self._journal is not None:
             for pending in self._journal.pending():
                 self._take_up(pending, self._journal)
             self._announce_positions()
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def close(self, *, timeout_seconds: float = 30) -> None:
-        """Stop everything, wait for the engine thread and for pictures still being saved.
+        """Stop everything, wait for what runs and for pictures still being saved.
 
         Without a journal what runs and what waits is cancelled; with one it goes on at the next start.
         """
         with self._changed:
             self._closing = True
             jobs = [job for waiting in self._waiting.values() for job in waiting]
-            running = self._running
+            jobs += self._running
             self._changed.notify_all()
-        for job in [*jobs, *([running] if running else [])]:
+        for job in jobs:
             job.is_put_back = self._journal is not None and not job.is_cancelled
             job.cancel()
-        if self._thread.is_alive():
-            self._thread.join(timeout_seconds)
+        deadline = time.monotonic() + timeout_seconds
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0, deadline - time.monotonic()))
         self._saver.shutdown(wait=True)
         if self._journal is not None:
             self._journal.put_back()
@@ -132,6 +145,7 @@ class JobRunner:
             NotRemembered: The disk is full.
         """
         job = Job(request, owner=owner, withdraw=self._withdraw, ending=self._note_ending)
+        form = self._form(request)
         with self._changed:
             waiting, own = self.waiting, len(self._waiting.get(owner, ()))
             if self._closing:
@@ -144,6 +158,7 @@ class JobRunner:
                 self._journal.queued(job.id, owner, request=request.model_dump_json(), created=job.created)
             self._waiting.setdefault(owner, deque()).append(job)
             self._jobs[job.id] = job
+            self._note_form(job, form)
             self._forget_old()
             self._changed.notify_all()
         self._announce_positions()
@@ -195,6 +210,11 @@ class JobRunner:
             )
             return
         self._waiting.setdefault(job.owner, deque()).append(job)
+        self._note_form(job, self._form(request))
+
+    def _note_form(self, job: Job, form: Hashable | None) -> None:
+        if form is not None:
+            self._forms[job.id] = form
 
     def _note_ending(self, job: Job, ending: Ending) -> None:
         if self._journal is None or (job.is_put_back and not isinstance(ending, Finished)):
@@ -214,6 +234,8 @@ class JobRunner:
             waiting.remove(job)
             if not waiting:
                 del self._waiting[job.owner]
+            self._forms.pop(job.id, None)
+            self._changed.notify_all()  # it may have been what the next one waited for
         self._announce_positions()
         return True
 
@@ -235,10 +257,10 @@ class JobRunner:
 
     def _next(self) -> Job | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._closing or bool(self._waiting))
-            if self._closing:
+            self._changed.wait_for(lambda: self._closing or self._startable() is not None)
+            owner = self._startable()
+            if self._closing or owner is None:
                 return None
-            owner = self._owners()[0]
             job = self._waiting[owner].popleft()
             if not self._waiting[owner]:
                 del self._waiting[owner]
@@ -246,15 +268,27 @@ class JobRunner:
             self._last_turn.move_to_end(owner)
             if len(self._last_turn) > _KEPT_TURNS:
                 self._last_turn.popitem(last=False)
-            self._running = job
+            self._running.append(job)
             return job
+
+    def _startable(self) -> str | None:
+        """Return whose job is next and may begin now."""
+        served = {job.owner for job in self._running}
+        owner = next((owner for owner in self._owners() if owner not in served), None)
+        if owner is None or not self._running:
+            return owner
+        form = self._forms.get(self._waiting[owner][0].id)
+        fits = form is not None and all(self._forms.get(job.id) == form for job in self._running)
+        return owner if fits else None
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
             self._announce_positions()
             self._run_one(job)
             with self._changed:
-                self._running = None
+                self._running.remove(job)
+                self._forms.pop(job.id, None)
+                self._changed.notify_all()
 
     def _run_one(self, job: Job) -> None:
         """Run `job` to its ending. The one broad except of the studio: nothing may kill this thread."""

@@ -72,6 +72,13 @@ class Settings(BaseModel):
     memory_gb: float = Field(0, ge=0, le=4096, description="Memory for models; 0: half of what the device has")
     queue_size: int = Field(64, ge=1, le=10_000, description="Jobs that may wait in all")
     queue_per_session: int = Field(16, ge=1, le=1000, description="Jobs that one session may have waiting")
+    joined_jobs: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Users whose pictures are made at once, their steps predicted in one go: faster in all, but the "
+        "pictures then differ in the last bits; 1: one after another",
+    )
     preview_seconds: float = Field(0.08, ge=0, le=10, description="Least time between two live previews")
 
     @property

@@ -370,3 +370,72 @@ def test_the_pictures_of_ended_jobs_do_not_pile_up_in_memory(held: Callable[[Ima
             runner.submit(ask(), owner="A").result(timeout_seconds=20)
         runner.submit(ask(), owner="A")
         assert len(runner.ended("A")) <= 5
+
+
+# -- several sessions' jobs at once ---------------------------------------------------------------------------------
+
+
+def by_size(request: Request) -> int | None:
+    assert isinstance(request, TextToImage)
+    return request.width if request.width > 64 else None
+
+
+def wait_for(gate: Gate, *begun: str) -> None:
+    while sorted(gate.order) != sorted(begun):
+        pass
+
+
+def test_jobs_of_one_form_run_at_once_one_of_each_session() -> None:
+    gate = Gate()
+    with JobRunner(gate.run, keep, at_once=3, form=by_size) as runner:
+        jobs = [runner.submit(ask(name), owner=name[0]) for name in ("A1", "A2", "B1", "C1", "D1")]
+        wait_for(gate, "A1", "B1", "C1")
+        jobs[2].cancel()
+        gate.let(3)
+        assert isinstance(jobs[2].result(timeout_seconds=20), Cancelled)
+        wait_for(gate, "A1", "B1", "C1", "D1")  # A has a picture in the making
+        gate.let(1000)
+        assert all(isinstance(job.result(timeout_seconds=20), Finished) for job in jobs if job is not jobs[2])
+
+
+def test_a_job_of_another_form_waits_for_those_that_run_and_is_not_overtaken() -> None:
+    gate = Gate()
+    with JobRunner(gate.run, keep, at_once=4, form=by_size) as runner:
+        first = runner.submit(ask("A"), owner="A")
+        wait_for(gate, "A")
+        other = runner.submit(ask("B").model_copy(update={"width": 512}), owner="B")
+        alone = runner.submit(ask("C").model_copy(update={"width": 64}), owner="C")
+        same = runner.submit(ask("D"), owner="D")
+        assert [job.latest for job in (other, alone, same)] == [Queued(1), Queued(2), Queued(3)]
+        assert gate.order == ["A"]
+        gate.let(3)
+        assert isinstance(first.result(timeout_seconds=20), Finished)
+        gate.let(1000)
+        assert all(isinstance(job.result(timeout_seconds=20), Finished) for job in (other, alone, same))
+    assert gate.order == ["A", "B", "C", "D"]
+
+
+def test_what_a_withdrawn_job_held_up_begins() -> None:
+    gate = Gate()
+    with JobRunner(gate.run, keep, at_once=2, form=by_size) as runner:
+        runner.submit(ask("A"), owner="A")
+        wait_for(gate, "A")
+        other = runner.submit(ask("B").model_copy(update={"width": 512}), owner="B")
+        runner.submit(ask("C"), owner="C")
+        other.cancel()
+        wait_for(gate, "A", "C")
+        gate.let(1000)
+
+
+def test_closing_ends_all_that_runs_at_once() -> None:
+    gate = Gate()
+    runner = JobRunner(gate.run, keep, at_once=2, form=by_size)
+    runner.start()
+    jobs = [runner.submit(ask(name, steps=50), owner=name) for name in ("A", "B", "C")]
+    wait_for(gate, "A", "B")
+    closing = threading.Thread(target=runner.close)
+    closing.start()
+    gate.let(2)
+    closing.join(20)
+    assert not closing.is_alive()
+    assert all(isinstance(job.ending, Cancelled) for job in jobs)

@@ -25,7 +25,7 @@ from urllib.request import urlopen
 import torch
 from diffusers import LDMTextToImagePipeline
 
-from studio.bench import full_size
+from studio.bench import full_size, joined
 from studio.bench.ratio import ratio, time_interleaved
 from studio.engine.engine import Engine
 from studio.engine.noise import generators_of, seeds_of
@@ -74,6 +74,7 @@ def run(settings: Settings, rounds: int) -> dict[str, Any]:
     result |= _precision(settings, exact, request, max(3, rounds // 4))
     result |= _latencies(exact, request, rounds)
     result |= _fairness(exact, request, max(1, rounds // 10))
+    result |= _joined(settings, request, max(3, rounds // 4))
     result |= _start(max(1, rounds // 10))
     return result | full_size.run(settings, max(3, rounds // 4))
 
@@ -288,6 +289,18 @@ def _fairness(engine: Engine, request: TextToImage, rounds: int) -> dict[str, An
             waits.append((waited - job_seconds / request.steps) / job_seconds)
     wait = statistics.median(waits)
     return {"one job behind eight": {"waits_jobs": wait, "goal_jobs": GOALS["turn"], "met": wait <= GOALS["turn"]}}
+
+
+def _joined(settings: Settings, request: TextToImage, rounds: int) -> dict[str, Any]:
+    """Eight users one after another, against joined; in the precision that the studio chose, which users have."""
+    one_by_one = Engine(settings)
+    joining = Engine(settings.model_copy(update={"joined_jobs": joined.USERS}), store=one_by_one.store)
+    return joined.measure(
+        request.with_changes(steps=joined.STEPS),  # type: ignore[arg-type]
+        rounds,
+        alone=lambda asked: one_by_one.run(asked, lambda: False),
+        joined=lambda asked: joining.run(asked, lambda: False),
+    )
 
 
 def _start(rounds: int) -> dict[str, Any]:

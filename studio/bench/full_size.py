@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from studio.bench import joined
 from studio.bench.random_models import SIDES, random_loaded
 from studio.bench.ratio import ratio, time_interleaved
 from studio.engine.engine import Engine
@@ -68,7 +69,9 @@ def measure(settings: Settings, name: str, rounds: int, *, device: str, dtype: s
         "engine against float32 stock": {"mean_levels_apart": _apart(ours(), default())},
     }
     result |= _memory(engine, loaded, request) if device.startswith("cuda") else {}
-    return result | _batch(engine, loaded, request, max(2, rounds // 4)) | _idle(engine, loaded, request, rounds)
+    few = max(2, rounds // 4)
+    result |= _batch(engine, loaded, request, few) | _joined(settings, loaded, request, few)
+    return result | _idle(engine, loaded, request, rounds)
 
 
 def stock(pipeline: Any, loaded: Loaded, request: TextToImage) -> Callable[[], Any]:
@@ -131,6 +134,20 @@ def _batch(engine: Engine, loaded: Loaded, request: TextToImage, rounds: int) ->
     seconds = time_interleaved({"together": together, "alone": lambda: [alone() for _ in range(8)]}, rounds=rounds)
     gain = ratio(seconds["alone"], seconds["together"])
     return {"eight one by one / eight at once": gain.as_row(goal=GOALS["batch"], met=gain.low >= GOALS["batch"])}
+
+
+def _joined(settings: Settings, loaded: Loaded, request: TextToImage, rounds: int) -> dict[str, Any]:
+    """Eight users joined at step boundaries, against one after another."""
+
+    def run_of(engine: Engine) -> joined.Run:
+        @torch.inference_mode()
+        def run(asked: Any) -> Any:
+            yield from engine.sample(loaded, asked, asked.width, asked.height, should_stop=lambda: False)
+
+        return run
+
+    joining = Engine(settings.model_copy(update={"joined_jobs": joined.USERS}))
+    return joined.measure(request, rounds, alone=run_of(Engine(settings)), joined=run_of(joining))
 
 
 def _idle(engine: Engine, loaded: Loaded, request: TextToImage, rounds: int) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from typing import Any, Protocol
 import torch
 
 from studio.engine.catalog import ModelCard
-from studio.engine.guidance import Guidance, Predict
+from studio.engine.guidance import Guidance, Predict, Question, mixed
+from studio.engine.joint import Seat
 from studio.engine.noise import draw, generators_of, slerp
 from studio.engine.prompts import Embedding
 from studio.engine.replay import Replay
@@ -156,6 +157,7 @@ class LoopOptions:
             there bit for bit, whatever state the scheduler or the generators carry.
         together: Predict all pictures of a batch in one call; None: on a GPU only (see the module's text).
         steering: Predicts in the model's place in the steps in which it acts.
+        seat: Where the run is predicted together with others, in the steps that nothing steers.
     """
 
     start: Start | None = None
@@ -165,6 +167,7 @@ class LoopOptions:
     replay: Replay | None = None
     together: bool | None = None
     steering: Steering | None = None
+    seat: Seat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +217,8 @@ def denoise(
             latents = sampler.rejoin(replay, latents, clean, index)
         if index + 1 == total:
             sampler.finish()
+        elif replay is None or index + 1 >= len(replay):
+            sampler.look_ahead(latents, index + 1)
         yield LoopStep(index + 1, total, latents, clean, output, is_replayed)
 
 
@@ -263,21 +268,37 @@ class _Sampler:
 
     def guided_output(self, latents: torch.Tensor, index: int) -> torch.Tensor:
         """Return the model's output after guidance, (b, c, h, w) float32, for step `index` from 0."""
+        steered, seat = self._steered_at(index), self.options.seat
+        if steered is None and seat is not None:
+            if not seat.has_asked:
+                seat.ask(self.model, self._questions(latents, index))
+            output = seat.take()
+        else:
+            predict = steered or self.model.predict
+            asked = self._questions(latents, index)
+            output = mixed(asked, [predict(one.latents, one.timestep, one.embedding) for one in asked])
+        self._check(index, torch.isfinite(output).all())
+        return output
+
+    def look_ahead(self, latents: torch.Tensor, index: int) -> None:
+        """Ask for the output of step `index` before it is needed, so that other runs' calls can take it along."""
+        if self.options.seat is not None and self._steered_at(index) is None:
+            self.options.seat.ask(self.model, self._questions(latents, index))
+
+    def _questions(self, latents: torch.Tensor, index: int) -> list[Question]:
+        """Return what the model is to be asked in step `index`."""
         timestep = self.timesteps[index]
         inputs = self.scheduler.scale_model_input(latents, timestep)
         if self.options.extra_channels is not None:
             extra = self.options.extra_channels.expand(self.batch, -1, -1, -1)
             inputs = torch.cat([inputs, extra], dim=1)  # (b, c + k, h, w)
         inputs = inputs.to(self.model.dtype)
-        asked = [script.at(index) for script in self.scripts]
-        predict = self._predictor_at(index)
-        outputs = [
-            self.guidance(predict, rows, timestep, asked[place : place + self.chunk], is_on=self._is_guided(index))
+        asked, is_on = [script.at(index) for script in self.scripts], self._is_guided(index)
+        return [
+            question
             for place, rows in zip(range(0, self.batch, self.chunk), inputs.split(self.chunk), strict=True)
+            for question in self.guidance.questions(rows, timestep, asked[place : place + self.chunk], is_on=is_on)
         ]
-        output = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
-        self._check(index, torch.isfinite(output).all())
-        return output
 
     def finish(self) -> None:
         """Check what has not been checked yet."""
@@ -327,10 +348,9 @@ class _Sampler:
                 "Try another seed or scheduler; if it happens again, set dtype to float32 in the settings.",
             )
 
-    def _predictor_at(self, index: int) -> Predict:
+    def _steered_at(self, index: int) -> Predict | None:
         steering = self.options.steering
-        steered = steering.predictor(index, len(self.timesteps)) if steering is not None else None
-        return steered or self.model.predict
+        return steering.predictor(index, len(self.timesteps)) if steering is not None else None
 
     def _is_guided(self, index: int) -> bool:
         begin, end = self.options.guidance

@@ -21,6 +21,7 @@ from studio.engine.catalog import ModelCard, Scan, scan
 from studio.engine.control import LayControl
 from studio.engine.denoise import LoopOptions, rows_at_once
 from studio.engine.guidance import interval_of
+from studio.engine.joint import Joint
 from studio.engine.replay import TakeUp
 from studio.engine.result import Result
 from studio.engine.sample import Asked, sample_loop
@@ -38,7 +39,7 @@ Handler: TypeAlias = Callable[["Engine", Any, ShouldStop], Iterator[Event]]
 
 
 class Engine:
-    """Runs requests, one at a time.
+    """Runs requests, one at a time; with the setting `joined_jobs`, several that take turns on one thread.
 
     Args:
         settings: Folders, device, memory, preview rate.
@@ -60,6 +61,7 @@ class Engine:
         self.store = store or ModelStore(settings)
         self.trajectories = Trajectories(folder=settings.data_dir / "films")
         self.word_lists = WordLists((SHIPPED, settings.data_dir / "wildcards"))
+        self.joint = Joint() if settings.joined_jobs > 1 else None
         self._read_picture = read_picture
         self._handlers: dict[type[Request], Handler] = {TextToImage: text_to_image, **(handlers or {})}
 
@@ -162,7 +164,11 @@ class Engine:
         free = self.store.device.free_bytes()
         memory.check_fits(model, width, height, rows, free)
         took = {"rows": rows, "activation_bytes": memory.estimate_bytes(model, width, height, rows), "free_bytes": free}
-        options = replace(options or LoopOptions(), guidance=interval_of(request))
+        seat = None
+        if self.joint is not None and not loaded.placement.offload:
+            pictures = free // max(1, memory.estimate_bytes(model, width, height, 1))
+            seat = self.joint.seat(most_rows=2 * pictures)  # each with its unconditional twin
+        options = replace(options or LoopOptions(), guidance=interval_of(request), seat=seat)
         asked = Asked(loaded, request, (width, height), rows, options, take_up, lay_control)
         sample = sample_stock if loaded.card.family == "pipeline" else sample_loop
         return (yield from sample(self, asked, should_stop, took=took))

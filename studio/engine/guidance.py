@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
@@ -31,46 +32,51 @@ class _Asked:
     scale: float
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One call of the model: `latents` (n, c, h, w), the step's timestep, and n rows of `embedding`.
+
+    `mix` makes of its output, float32, that of the rows which the question is about: guidance, mixed prompts.
+    """
+
+    latents: torch.Tensor
+    timestep: torch.Tensor
+    embedding: Embedding
+    mix: Callable[[torch.Tensor], torch.Tensor]
+
+
 class Guidance:
-    """Predicts rows that may ask for different things."""
+    """What the model is asked for rows that may ask for different things; remembers how they are laid out."""
 
     def __init__(self) -> None:
         self._prepared: dict[tuple[int, ...], _Asked] = {}
 
-    def __call__(
-        self,
-        predict: Predict,
-        rows: torch.Tensor,
-        timestep: torch.Tensor,
-        asked: Sequence[Conditioning],
-        *,
-        is_on: bool,
-    ) -> torch.Tensor:
-        """Return the output for `rows` (n, c, h, w), float32, after guidance.
+    def questions(
+        self, rows: torch.Tensor, timestep: torch.Tensor, asked: Sequence[Conditioning], *, is_on: bool
+    ) -> tuple[Question, ...]:
+        """Return the calls for `rows` (n, c, h, w): one, or several where the rows have no common form.
 
         Args:
-            predict: The model: latents (n, c, h, w), timestep and n rows of embeddings to outputs.
             asked: What each row asks for.
             is_on: False leaves guidance out: then the negative prompts cost nothing.
         """
         if len({_form(one) for one in asked}) > 1:  # prompts of different length, or composed of different many
-            parts = [self(predict, rows[i : i + 1], timestep, [one], is_on=is_on) for i, one in enumerate(asked)]
-            return torch.cat(parts)
+            parts = [self.questions(rows[i : i + 1], timestep, [one], is_on=is_on) for i, one in enumerate(asked)]
+            return tuple(one for part in parts for one in part)
         key = tuple(map(id, asked))
         if key not in self._prepared:
             self._prepared[key] = _prepare(asked)
         ready = self._prepared[key]
-        if ready.guided is None or not is_on:
-            return _unguided(predict, rows, timestep, ready)
         count = len(ready.weights)
-        outputs = predict(torch.cat([rows] * (1 + count)), timestep, ready.guided).float()
-        negative, *positives = outputs.chunk(1 + count)
-        if ready.weights == (1.0,):
-            return negative + ready.scale * (positives[0] - negative)
-        result = negative
-        for weight, positive in zip(ready.weights, positives, strict=True):
-            result = result + weight * ready.scale * (positive - negative)
-        return result
+        if ready.guided is None or not is_on:
+            return (Question(_repeated(rows, count), timestep, ready.plain, partial(_unguided, ready)),)
+        return (Question(_repeated(rows, 1 + count), timestep, ready.guided, partial(_guided, ready)),)
+
+
+def mixed(questions: Sequence[Question], outputs: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the output of all rows, float32, from the model's output for each of `questions`."""
+    parts = [one.mix(output.float()) for one, output in zip(questions, outputs, strict=True)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def interval_of(request: Sampled) -> tuple[float, float]:
@@ -90,17 +96,32 @@ def interval_of(request: Sampled) -> tuple[float, float]:
     return request.guidance_start, request.guidance_end
 
 
-def _unguided(predict: Predict, rows: torch.Tensor, timestep: torch.Tensor, ready: _Asked) -> torch.Tensor:
+def _guided(ready: _Asked, outputs: torch.Tensor) -> torch.Tensor:
+    """Return guidance from the negative prompt's and each prompt's output, one after the other in `outputs`."""
+    negative, *positives = outputs.chunk(1 + len(ready.weights))
+    if ready.weights == (1.0,):
+        return negative + ready.scale * (positives[0] - negative)
+    result = negative
+    for weight, positive in zip(ready.weights, positives, strict=True):
+        result = result + weight * ready.scale * (positive - negative)
+    return result
+
+
+def _unguided(ready: _Asked, outputs: torch.Tensor) -> torch.Tensor:
     """Return the prompt's output, or the mean of several by their weights."""
     count = len(ready.weights)
     if count == 1:
-        return predict(rows, timestep, ready.plain).float()
-    outputs = predict(torch.cat([rows] * count), timestep, ready.plain).float().chunk(count)
+        return outputs
+    parts = outputs.chunk(count)
     total = sum(ready.weights) or 1.0
-    mixed = torch.zeros_like(outputs[0])
-    for weight, output in zip(ready.weights, outputs, strict=True):
-        mixed = mixed + weight / total * output
-    return mixed
+    mean = torch.zeros_like(parts[0])
+    for weight, output in zip(ready.weights, parts, strict=True):
+        mean = mean + weight / total * output
+    return mean
+
+
+def _repeated(rows: torch.Tensor, count: int) -> torch.Tensor:
+    return rows if count == 1 else torch.cat([rows] * count)
 
 
 def _prepare(asked: Sequence[Conditioning]) -> _Asked:

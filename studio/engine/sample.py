@@ -89,7 +89,11 @@ def sample_loop(
     words = _read(engine, asked)
     filming = Filming(loaded.preview, codebook_of(model))
     steps = denoise(model, _plan(asked, words.scripts), options, should_stop=should_stop)
-    last = yield from _steps(steps, asked, filming, preview_seconds=engine.settings.preview_seconds)
+    try:
+        last = yield from _steps(steps, asked, filming, preview_seconds=engine.settings.preview_seconds)
+    finally:
+        if options.seat is not None:
+            options.seat.leave()
     if last is None or should_stop():
         yield Cancelled(at_step=filming.count)
         return None
@@ -104,6 +108,8 @@ def sample_loop(
         _keep(engine.trajectories, asked, filming)
         if not last.is_last:
             facts["stopped_at"] = last.index
+    if options.seat is not None and options.seat.shared_steps:
+        facts["joined_steps"] = options.seat.shared_steps
     notes = (*words.notes, *(control.notes if control else ()), *offload_note(loaded))
     latents, seconds = final.cpu().numpy(), time.perf_counter() - begin
     seeds, _ = seeds_of_request(asked.request)

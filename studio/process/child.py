@@ -1,5 +1,7 @@
 """The engine's side of the pipe: takes orders on one thread, runs requests on another, serves the desk beside.
 
+Of several runs at once (the setting `joined_jobs`) each has the engine's thread for a step, then the next.
+
 The process ends when the page's does, however that died: the pipe then reads end-of-file (and on Linux the kernel
 is asked for a signal, which also reaches a process that is stopped or stuck).
 """
@@ -16,16 +18,18 @@ import signal
 import sys
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from logging.handlers import QueueHandler
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from studio.errors import OutOfMemory, StudioError
-from studio.events import ENDINGS, Event
+from studio.events import ENDINGS, Event, Step
 from studio.process.messages import (
     Answered,
     Call,
@@ -74,7 +78,7 @@ def main(connection: Connection, settings: Settings, build: Build, *, warm_up: b
     _settle_in()
     speaker = _Speaker(connection)
     logging.basicConfig(level=log_level, handlers=[_Forward(speaker)], force=True)
-    worker = _Worker(connection, speaker)
+    worker = _Worker(connection, speaker, at_once=settings.joined_jobs)
     threading.Thread(target=worker.listen, name="orders", daemon=True).start()
     try:
         speaker.say(Phase("loading torch and diffusers"))
@@ -127,11 +131,24 @@ class _Forward(QueueHandler):
         self._speaker.say(Logged(record))
 
 
-class _Worker:
-    """Orders in, replies out."""
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A run that has begun: its ticket, and what it still has to say."""
 
-    def __init__(self, connection: Connection, speaker: _Speaker) -> None:
-        self._connection, self._say = connection, speaker.say
+    ticket: int
+    events: Iterator[Event]
+
+
+class _Worker:
+    """Orders in, replies out.
+
+    Args:
+        at_once: Runs that take turns on the engine's thread, a step each.
+    """
+
+    def __init__(self, connection: Connection, speaker: _Speaker, *, at_once: int) -> None:
+        self._connection, self._say, self._at_once = connection, speaker.say, at_once
+        self._running: deque[_Running] = deque()  # whose turn is next comes first
         self._runs: queue.SimpleQueue[Run] = queue.SimpleQueue()
         self._stops: dict[int, threading.Event] = {}
         self._turn = threading.Lock()  # of the two that follow
@@ -157,7 +174,7 @@ class _Worker:
                     self._desk.submit(self._answer, order)
 
     def serve(self, work: Work, *, warm_up: bool) -> None:
-        """Run requests, one at a time, for as long as the process lives."""
+        """Run requests for as long as the process lives."""
         self._work = work
         self._built.set()
         self._say(Notice(work.notice))
@@ -170,19 +187,38 @@ class _Worker:
                 self._say(Notice(str(error)))
         self._say(Phase(""))
         while True:
-            order = self._runs.get()
+            self._begin_runs()
+            run = self._running.popleft()
             with self._turn:
-                run = self._engine.submit(self._run, order)
-            run.result()
+                turn = self._engine.submit(self._go_on, run)
+            if turn.result():
+                self._running.append(run)
 
-    def _run(self, order: Run) -> None:
-        with self._raising(order.ticket):
-            for event in self._its_work.run(order.request, self._stops[order.ticket].is_set):
-                self._say(Happened(order.ticket, event))
+    def _begin_runs(self) -> None:
+        """Begin what is ordered, as long as there is room; wait for an order when nothing runs."""
+        while len(self._running) < self._at_once:
+            try:
+                order = self._runs.get(block=not self._running)
+            except queue.Empty:
+                return
+            events = self._its_work.run(order.request, self._stops[order.ticket].is_set)
+            self._running.append(_Running(order.ticket, events))
+
+    def _go_on(self, run: _Running) -> bool:
+        """Let a run go on until its next step is done, or it ends; return whether there is more to come.
+
+        A turn ends nowhere else: while a model is loaded or put on an adapter, no other run may use it.
+        """
+        with self._raising(run.ticket):
+            for event in run.events:
+                self._say(Happened(run.ticket, event))
+                if isinstance(event, Step):
+                    return True
                 if isinstance(event, ENDINGS):
                     break
-        del self._stops[order.ticket]
-        self._say(Done(order.ticket))
+        del self._stops[run.ticket]
+        self._say(Done(run.ticket))
+        return False
 
     def _answer(self, order: Call) -> None:
         self._built.wait()

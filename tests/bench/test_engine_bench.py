@@ -46,6 +46,8 @@ def test_every_promised_figure_is_there(settings: Settings, monkeypatch: pytest.
         "stop to acknowledged",
         "stop to idle",
         "one job behind eight",
+        "eight users one by one / joined",
+        "last user's first preview one by one / joined",
         "start to page ready",
     }
     json.dumps(result)

@@ -42,6 +42,7 @@ def test_the_arms_of_full_size_run_small_on_a_cpu(tmp_path: Path) -> None:
         assert result[name], name
     assert result["engine against float32 stock"]["mean_levels_apart"] == 0  # the same float32 arithmetic
     assert {"eight one by one / eight at once", "first job / steady job"} <= result.keys()
+    assert "eight users one by one / joined" in result
 
 
 @pytest.mark.gpu

@@ -9,8 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -142,6 +144,39 @@ def test_what_spoils_its_thread_leaves_the_next_job_and_call_on_another(host: En
     assert len({*threads, finished.facts["thread"]}) == 3
     assert finished.facts["pid"] == host.pid
     assert host.call("dab")[0] == "dab"
+
+
+@pytest.fixture
+def shared_host() -> Iterator[EngineHost]:
+    with EngineHost(Settings(joined_jobs=3), build=Play) as running:
+        running.start()
+        assert running.wait_until_ready(60)
+        yield running
+
+
+def test_joined_runs_take_turns_a_step_each_and_one_that_fails_or_stops_leaves_the_others(
+    shared_host: EngineHost,
+) -> None:
+    said: dict[str, list[Any]] = {}
+    stop = threading.Event()
+
+    def follow(prompt: str, steps: int, should_stop: Callable[[], bool]) -> None:
+        said[prompt] = []
+        try:
+            for event in shared_host.run(ask(prompt, steps), should_stop):
+                said[prompt].append(event)
+                if len(said.get("stopped", ())) > 2:
+                    stop.set()
+        except (StudioError, EngineFault) as error:
+            said[prompt].append(error)
+
+    runs = (("long", 60, lambda: False), ("stopped", 150, stop.is_set), ("damaged", 30, lambda: False))
+    with ThreadPoolExecutor(3) as threads:
+        for future in [threads.submit(follow, *run) for run in runs]:
+            future.result(timeout=60)
+    assert isinstance(said["long"][-1], Finished)
+    assert isinstance(said["stopped"][-1], Cancelled) and said["stopped"][-1].at_step < 60
+    assert isinstance(said["damaged"][-1], ModelError)
 
 
 def test_a_call_under_which_the_engine_is_lost_says_that_the_desk_is_empty(host: EngineHost) -> None:
