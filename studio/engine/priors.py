@@ -45,6 +45,7 @@ def prior_beside(card: ModelCard) -> ModelCard | None:
         card,
         id=f"{card.id}-tokens",
         name=f"{card.name}, fast",
+        description=words.prior_description or card.description,
         family=FAMILY,
         architecture="tokens",
         schedule=NoiseSchedule("tokens"),

@@ -71,6 +71,7 @@ class StudioFile(BaseModel):
     zero_snr: bool | None = None
     presets: dict[str, _PresetFile] = Field(default_factory=dict)
     prior_presets: dict[str, _PresetFile] = Field(default_factory=dict)
+    prior_description: str = Field("", max_length=2000)
 
 
 def recognise(path: Path) -> ModelCard:
