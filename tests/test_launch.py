@@ -58,6 +58,7 @@ def test_packages_are_installed_once_per_lock_and_again_after_an_interruption(
     assert len(calls) == 4, "an interrupted install must be repeated"
 
 
+@pytest.mark.thorough
 def test_a_broken_environment_is_made_anew(launch: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "install", lambda python, *what: None)
     python = launch.ensure_environment(["run"])

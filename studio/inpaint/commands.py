@@ -55,10 +55,10 @@ def run(args: argparse.Namespace, settings: Settings, out: Out) -> int:
     parse({**values, **control_values(args), "source": "0" * 64})  # complain about bad values before anything is loaded
     batch = Batch(args.sources, args.out)
     masks = {source: _mask_for(source, args.mask) for source in batch.sources} if args.command == "inpaint" else {}
-    models = partial(scan, settings.checkpoint_folders)
-    own = standard_settings(values.get("method", "diffusion"), models, values.get("model", ""))
     desk = Desk(settings, args, out)
     values |= control_values(args, desk.put)
+    models = partial(scan, settings.checkpoint_folders)
+    own = standard_settings(values.get("method", "diffusion"), models, values.get("model", ""))
 
     def paint(source: Path, target: Path) -> None:
         files = {"source": desk.put(source), **({"mask": desk.put(masks[source])} if masks else {})}

@@ -32,6 +32,7 @@ def only_tiny_models(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(Settings, "checkpoint_folders", property(lambda self: self.model_folders))
 
 
+@pytest.mark.thorough
 def test_every_promised_figure_is_there(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "_start_once", lambda: 1.0)  # starting the whole studio has its own test
     result = run_group("engine", settings, rounds=2)
@@ -78,7 +79,8 @@ def test_every_group_names_a_module_that_runs() -> None:
     assert {"engine", "codes", "gallery", "style"} <= set(GROUPS)
     for group in GROUPS.values():
         taken = list(inspect.signature(import_module(group.module).run).parameters)
-        assert taken == ([group.needs] if group.needs else []) + ["rounds"]
+        told = ["say"] if group.needs == "context" else []  # these take minutes, and say how far they are
+        assert taken == ([group.needs] if group.needs else []) + ["rounds"] + told
 
 
 def test_a_table_shows_plain_values_first_and_nested_rows_by_their_path() -> None:

@@ -35,6 +35,7 @@ def test_full_size_is_skipped_with_a_sentence_on_a_cpu(tmp_path: Path) -> None:
     assert "need an NVIDIA GPU" in full_size.run(Settings(data_dir=tmp_path), 1)["full size"]
 
 
+@pytest.mark.thorough
 def test_the_arms_of_full_size_run_small_on_a_cpu(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, device="cpu", dtype="float32", preview_seconds=0)
     result = full_size.measure(settings, "small", 2, device="cpu", dtype="float32")

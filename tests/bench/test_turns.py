@@ -37,6 +37,7 @@ def test_arms_take_turns_until_their_own_time_is_spent() -> None:
     assert done == ["warm a", "a"]
 
 
+@pytest.mark.thorough
 def test_style_and_repair_methods_are_timed_at_both_sizes_and_at_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from studio.bench import codes
 from studio.codebook.vqgan import Vqgan
 
 
+@pytest.mark.thorough
 def test_the_bench_times_every_part_and_checks_the_lookup(vqgan: Vqgan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codes, "_model", lambda: vqgan)
     monkeypatch.setattr(codes, "SIZES", (64, 256))

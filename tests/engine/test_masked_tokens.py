@@ -101,7 +101,8 @@ def test_a_folder_with_a_prior_offers_it_as_a_fast_model_beside_the_first(folder
 def test_the_makers_presets_for_the_prior_are_read(folder: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(folder / "model", tmp_path / "copy"))
     (copy / "studio.toml").write_text(
-        'name = "Mine"\ndescription = "Slow."\nprior_description = "Quick."\n[prior_presets.standard]\nsteps = 9\nscheduler = "maskgit"\nguidance_scale = 5.0\n'
+        'name = "Mine"\ndescription = "Slow."\nprior_description = "Quick."\n'
+        '[prior_presets.standard]\nsteps = 9\nscheduler = "maskgit"\nguidance_scale = 5.0\n'
     )
     prior = scan([tmp_path]).find("copy-tokens")
     assert (prior.description, scan([tmp_path]).find("copy").description) == ("Quick.", "Slow.")

@@ -107,6 +107,7 @@ def test_psnr_looks_only_where_it_is_told() -> None:
     assert pictures.psnr(first, second, where) == pytest.approx(10 * np.log10(255**2 / 16**2))
 
 
+@pytest.mark.thorough
 def test_methods_are_measured_on_the_shipped_pictures() -> None:
     context = Context(None, None, None)  # type: ignore[arg-type]  # colour and repair use neither
     [row] = evaluate_style(context, chains=[read_chain("colour")], side=96, settings={"strength": 1.0})
@@ -121,6 +122,7 @@ def test_methods_are_measured_on_the_shipped_pictures() -> None:
     assert inpaint_table(rows).count("telea") == 3
 
 
+@pytest.mark.thorough
 def test_repainting_with_words_is_measured_with_the_words_of_each_pair(models: Context, tmp_path: Path) -> None:
     """Alone and as a refinement; the default model's own preset decides the steps."""
     kept = tmp_path / "log.jsonl"

@@ -81,6 +81,7 @@ def raising(error: Callable[[], Exception]) -> Callable[[Any], Any]:
     return raise_it
 
 
+@pytest.mark.thorough
 def test_running_out_of_memory_at_any_point_leaves_the_engine_as_good_as_new(
     engine: Engine, figure: Callable[..., None]
 ) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.promises import FULL, count
 from tests.reliability.soak import Watched, soak
 
 
+@pytest.mark.thorough
 def test_hours_of_use_leave_nothing_behind(tmp_path: Path, figure: Callable[..., None]) -> None:
     """R11: more than 8 minutes in the full run, where memory is judged; 24 hours: python -m tests.reliability.soak."""
     verdict = soak(tmp_path, count(4, 500))

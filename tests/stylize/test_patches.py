@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from studio.stylize.lab import to_lab
 from studio.stylize.patches import LEVELS, paint
@@ -42,6 +43,7 @@ def test_every_round_is_shown_at_the_contents_size() -> None:
     assert {picture.shape for picture in rounds} == {(64, 64, 3)}
 
 
+@pytest.mark.thorough
 def test_the_same_seed_paints_the_same_picture() -> None:
     assert np.array_equal(_painted(3), _painted(3))
     assert not np.array_equal(_painted(3), _painted(4))

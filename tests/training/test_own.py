@@ -159,6 +159,7 @@ def test_codes_of_other_lengths_than_one_are_refused_before_anything_is_trained(
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_real_process_teaches_a_tiny_vqgan(tmp_path: Path, model: Path) -> None:
     """Slow for starting torch in a child; leave it out with -m "not slow"."""
     it = Runs(tmp_path / "runs", tmp_path / "models")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from studio.engine.engine import Engine
@@ -18,6 +19,7 @@ from tests.training.tiny import NAMES, SIDE, diffusion_task, pictures, tokens_ta
 CAPTIONS = [f"a {name} square" for name in NAMES]
 
 
+@pytest.mark.thorough
 def test_a_prior_that_learned_four_pictures_makes_them_from_their_captions(tmp_path: Path) -> None:
     folder = tmp_path / "models" / "learned"
     diffusion_task(tmp_path / "text").export(folder)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from studio.training.checkpoint import load_checkpoint
@@ -44,6 +45,7 @@ def launch(out: Path, *, processes: int) -> None:
     assert [process.wait(timeout=240) for process in alive] == [0] * processes
 
 
+@pytest.mark.thorough
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     launch(tmp_path / "one", processes=1)
     launch(tmp_path / "two", processes=2)

@@ -68,6 +68,7 @@ def test_a_paused_run_stops_at_once_and_says_how_to_go_on(
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups: run it on Linux or macOS")
+@pytest.mark.thorough
 def test_a_signal_to_the_whole_group_saves_the_run_and_leaves_no_process(pack: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     settings = (*SMALL, "steps=100000", "workers=1", "log_every=1")

@@ -78,7 +78,7 @@ class Drawing:
     def state(self) -> CanvasState:
         before = len(self.site.seen)
         self.page.click("#go")
-        for _ in range(200):
+        for _ in range(2400):  # a minute
             if len(self.site.seen) > before:
                 return self.site.seen[-1]
             self.page.wait_for_timeout(25)

@@ -85,6 +85,7 @@ def last(craft: Craft) -> TextToImage:
     return request
 
 
+@pytest.mark.thorough
 def test_tokens_are_counted_while_writing(visitor: Open) -> None:
     page = visitor()
     errors = watch_errors(page)
@@ -97,6 +98,7 @@ def test_tokens_are_counted_while_writing(visitor: Open) -> None:
     assert errors == []
 
 
+@pytest.mark.thorough
 def test_the_forecast_comes_from_past_runs_and_offers_what_fits(visitor: Open, craft: Craft) -> None:
     page = visitor()
     generate(page, "a red apple")
@@ -116,6 +118,7 @@ def test_the_forecast_comes_from_past_runs_and_offers_what_fits(visitor: Open, c
     assert (last(craft).width, last(craft).height) == (512, 512)
 
 
+@pytest.mark.thorough
 def test_a_forecast_says_the_place_in_the_queue(visitor: Open, craft: Craft) -> None:
     page = visitor()
     generate(page, "a red apple")
@@ -127,6 +130,7 @@ def test_a_forecast_says_the_place_in_the_queue(visitor: Open, craft: Craft) -> 
     craft.engine.resume.set()
 
 
+@pytest.mark.thorough
 def test_styles_stack_are_imported_and_get_pictures(visitor: Open, craft: Craft, tmp_path: Path) -> None:
     page = visitor()
     errors = watch_errors(page)
@@ -153,6 +157,7 @@ def test_styles_stack_are_imported_and_get_pictures(visitor: Open, craft: Craft,
     assert errors == []
 
 
+@pytest.mark.thorough
 def test_a_style_that_is_gone_is_put_into_the_prompt(visitor: Open, craft: Craft) -> None:
     page = visitor()
     fold(page, "style-fold")
@@ -165,6 +170,7 @@ def test_a_style_that_is_gone_is_put_into_the_prompt(visitor: Open, craft: Craft
     expect(page.locator('.style-card[aria-pressed="true"]')).to_have_text("MMosaic")
 
 
+@pytest.mark.thorough
 def test_the_history_is_searched_and_gone_through_by_keys(visitor: Open, craft: Craft) -> None:
     page = visitor()
     for prompt in ("a red apple", "two green bottles"):
@@ -192,6 +198,7 @@ def test_the_history_is_searched_and_gone_through_by_keys(visitor: Open, craft: 
     expect(other.locator(".history-take")).to_have_count(0)
 
 
+@pytest.mark.thorough
 def test_a_grid_is_made_stopped_and_gone_on_with(visitor: Open, craft: Craft) -> None:
     page = visitor()
     errors = watch_errors(page)
@@ -226,6 +233,7 @@ def test_a_grid_is_made_stopped_and_gone_on_with(visitor: Open, craft: Craft) ->
     assert errors == []
 
 
+@pytest.mark.thorough
 def test_a_series_is_there_again_after_a_reload_and_nobody_elses(visitor: Open, craft: Craft, tmp_path: Path) -> None:
     page = visitor()
     fold(page, "series-fold")
@@ -245,6 +253,7 @@ def test_a_series_is_there_again_after_a_reload_and_nobody_elses(visitor: Open, 
     expect(item).to_have_count(0)
 
 
+@pytest.mark.thorough
 def test_a_file_that_is_no_batch_says_why(visitor: Open, tmp_path: Path) -> None:
     page = visitor()
     fold(page, "series-fold")
@@ -264,6 +273,7 @@ def test_a_variation_is_asked_for(visitor: Open, craft: Craft) -> None:
     assert (last(craft).variation_strength, last(craft).variation_seed) == (0.25, 77)
 
 
+@pytest.mark.thorough
 def test_a_control_picture_is_asked_for_and_comes_back_with_the_settings(
     visitor: Open, craft: Craft, tmp_path: Path
 ) -> None:
@@ -296,6 +306,7 @@ def test_a_control_picture_is_asked_for_and_comes_back_with_the_settings(
     expect(second).to_have_count(1)
 
 
+@pytest.mark.thorough
 def test_all_of_it_fits_a_phone_and_speaks_chinese(visitor: Open) -> None:
     page = visitor(width=390, locale="zh-CN")
     write(page, "a red apple")

@@ -58,6 +58,7 @@ def test_a_picture_is_made_larger_and_without_one_the_page_says_what_is_missing(
     expect(page.locator("#inpaint-canvas")).to_contain_text("640 × 480")
 
 
+@pytest.mark.thorough
 def test_a_film_between_two_prompts_plays_in_the_page(enhance: tuple[Page, Gallery], tmp_path: Path) -> None:
     page, gallery = enhance
     page.fill("#walk-prompt textarea", "a red apple")

@@ -36,6 +36,7 @@ def film(tmp_path: Path, chromium: Browser) -> Iterator[tuple[Page, Gallery]]:
         page.context.close()
 
 
+@pytest.mark.thorough
 def test_a_style_transfer_has_a_film_and_forks_too(tmp_path: Path, chromium: Browser) -> None:
     with real_studio(tmp_path, pause_seconds=0) as (address, _, gallery):
         page = chromium.new_page()
@@ -93,6 +94,7 @@ def test_every_step_can_be_seen_again_and_the_picture_settles(film: tuple[Page, 
     assert page.evaluate(FRAME) != plain or "0 % at rest" in page.inner_text("#create-film .film-mark")
 
 
+@pytest.mark.thorough
 def test_a_fork_with_nothing_changed_is_the_same_picture_and_other_words_go_on_from_there(
     film: tuple[Page, Gallery], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +148,7 @@ def types_while_the_drawer_is_refilled(page: Page, gallery: Gallery, monkeypatch
     assert (recipe["prompt"], recipe["negative_prompt"]) == ("a green house", "")
 
 
+@pytest.mark.thorough
 def test_a_frame_is_saved_and_a_timelapse_downloaded(film: tuple[Page, Gallery]) -> None:
     page, gallery = film
     scrub(page, 2)

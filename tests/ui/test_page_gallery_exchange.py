@@ -42,6 +42,7 @@ def test_files_of_other_studios_are_imported_with_a_report(opened: Opened, visit
     expect(page.locator("#prompt textarea")).to_have_value("a lighthouse at dusk")
 
 
+@pytest.mark.thorough
 def test_a_picture_dropped_on_the_gallery_is_imported(opened: Opened, visit: Visit, tmp_path: Path) -> None:
     page = visit()
     open_gallery(page)
@@ -60,6 +61,7 @@ def test_a_picture_dropped_on_the_gallery_is_imported(opened: Opened, visit: Vis
     expect(page.locator("dialog.gp-import h3")).to_contain_text("dropped.png")
 
 
+@pytest.mark.thorough
 def test_a_selection_is_downloaded_as_a_zip(opened: Opened, visit: Visit, tmp_path: Path) -> None:
     page = visit()
     for seed in range(3):
@@ -80,6 +82,7 @@ def test_a_selection_is_downloaded_as_a_zip(opened: Opened, visit: Visit, tmp_pa
         assert b"picture" not in archive.read(archive.namelist()[0])
 
 
+@pytest.mark.thorough
 def test_everything_shown_becomes_a_web_page_that_opens_by_itself(
     opened: Opened, visit: Visit, chromium: Browser, tmp_path: Path
 ) -> None:
@@ -109,6 +112,7 @@ def test_everything_shown_becomes_a_web_page_that_opens_by_itself(
     offline.close()
 
 
+@pytest.mark.thorough
 def test_one_picture_is_downloaded_in_the_format_that_is_asked_for(opened: Opened, visit: Visit) -> None:
     page = visit()
     entry = make(opened.gallery, opened.owner(page), "one")
@@ -121,6 +125,7 @@ def test_one_picture_is_downloaded_in_the_format_that_is_asked_for(opened: Opene
     assert Path(waiting.value.path()).read_bytes()[8:12] == b"WEBP"
 
 
+@pytest.mark.thorough
 def test_other_tabs_choose_a_picture_from_the_gallery(opened: Opened, visit: Visit) -> None:
     page = visit()
     for seed in range(70):

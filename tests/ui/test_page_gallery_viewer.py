@@ -33,6 +33,7 @@ def show_card(page: Page, place: int) -> Locator:
     return page.locator(".gp-side")
 
 
+@pytest.mark.thorough
 def test_the_viewer_obeys_the_keyboard(opened: Opened, three: tuple[Page, list[Entry]]) -> None:
     page, made = three
     page.locator(TILES).first.dblclick()
@@ -81,6 +82,7 @@ def test_two_pictures_are_compared_by_a_slider_and_their_differences(three: tupl
     expect(page.locator(".gp-wipe .is-second")).to_have_attribute("alt", "two")
 
 
+@pytest.mark.thorough
 def test_the_words_that_differ_are_marked(visit: Visit) -> None:
     page = visit()
     pairs = [["a red apple, ink", "a green apple, ink"], ["红苹果", "青苹果"], ["", "new"]]
@@ -96,6 +98,7 @@ def test_the_words_that_differ_are_marked(visit: Visit) -> None:
     assert marked == [["a [red] apple, ink", "a [green] apple, ink"], ["[红]苹果", "[青]苹果"], ["–", "[new]"]]
 
 
+@pytest.mark.thorough
 def test_the_family_tree_leads_through_the_tabs(opened: Opened, visit: Visit) -> None:
     page = visit()
     first, _second, _third = family(opened.gallery, opened.studio.pictures, opened.owner(page))
@@ -120,6 +123,7 @@ def test_the_family_tree_leads_through_the_tabs(opened: Opened, visit: Visit) ->
     expect(page.locator(LARGE)).to_have_attribute("src", f"{opened.address}/studio/pictures/{first.id}.png")
 
 
+@pytest.mark.thorough
 def test_a_picture_is_made_again_with_a_change_and_laid_beside_it(
     opened: Opened, three: tuple[Page, list[Entry]]
 ) -> None:
@@ -138,6 +142,7 @@ def test_a_picture_is_made_again_with_a_change_and_laid_beside_it(
     expect(page.locator(TILES)).to_have_count(4)
 
 
+@pytest.mark.thorough
 def test_a_replay_that_fails_says_why_and_can_be_tried_again(three: tuple[Page, list[Entry]]) -> None:
     page, _ = three
     show_card(page, 0).get_by_role("button", name="Make again with a change").click()
@@ -159,6 +164,7 @@ def test_a_replay_that_fails_says_why_and_can_be_tried_again(three: tuple[Page, 
         ("Prompt only", "three", "77", "20"),
     ],
 )
+@pytest.mark.thorough
 def test_settings_go_back_to_their_tab_whole_or_in_part(
     three: tuple[Page, list[Entry]], button: str, prompt: str, seed: str, steps: str
 ) -> None:

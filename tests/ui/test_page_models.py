@@ -89,6 +89,7 @@ def ask(page: Page, repo: str) -> None:
     page.get_by_role("button", name="Look up").click()
 
 
+@pytest.mark.thorough
 def test_the_card_says_what_a_lora_is_and_puts_it_into_the_prompt(page: Page) -> None:
     page.locator('.mp-row[data-id="ink"]').click()
     card = page.locator(".mp-card")
@@ -101,6 +102,7 @@ def test_the_card_says_what_a_lora_is_and_puts_it_into_the_prompt(page: Page) ->
     expect(page.locator("#prompt textarea")).to_have_value("<lora:ink:0.8> sumi")
 
 
+@pytest.mark.thorough
 def test_what_cannot_be_used_says_why_and_kinds_can_be_filtered(page: Page) -> None:
     page.get_by_role("button", name="Cannot be used").click()
     expect(page.locator(".mp-row")).to_have_count(1)
@@ -108,6 +110,7 @@ def test_what_cannot_be_used_says_why_and_kinds_can_be_filtered(page: Page) -> N
     expect(page.locator(".mp-card .mp-problem")).to_contain_text("empty or cut off")
 
 
+@pytest.mark.thorough
 def test_a_model_is_downloaded_with_its_progress_and_appears(page: Page, shelf: Shelf) -> None:
     shelf.hub.cuts, shelf.hub.hold_after = [1_000_000], 3_000_000
     ask(page, "owner/oil")
@@ -120,6 +123,7 @@ def test_a_model_is_downloaded_with_its_progress_and_appears(page: Page, shelf: 
     assert (shelf.folder / "oil" / "oil.safetensors").read_bytes() == lora(2000)
 
 
+@pytest.mark.thorough
 def test_a_stopped_download_goes_on(page: Page, shelf: Shelf) -> None:
     shelf.hub.hold_after = 2_000_000
     ask(page, "owner/oil")
@@ -133,6 +137,7 @@ def test_a_stopped_download_goes_on(page: Page, shelf: Shelf) -> None:
     assert shelf.hub.asked[-1][1] > 0
 
 
+@pytest.mark.thorough
 def test_one_of_several_files_is_asked_for_and_a_gated_one_explained(page: Page) -> None:
     ask(page, "owner/many")
     expect(page.locator(".mp-plan")).to_contain_text("holds several")
@@ -144,6 +149,7 @@ def test_one_of_several_files_is_asked_for_and_a_gated_one_explained(page: Page)
     expect(page.locator(".mp-plan .mp-problem")).to_contain_text("has no model owner/absent")
 
 
+@pytest.mark.thorough
 def test_a_file_of_this_computer_is_added_and_removed_after_asking(page: Page, shelf: Shelf) -> None:
     page.get_by_text("Add from this computer").click()
     page.get_by_label("Path of a").fill(str(shelf.outside / "chalk.safetensors"))
@@ -167,6 +173,7 @@ def test_a_new_model_can_be_chosen_in_create_without_a_reload(page: Page, shelf:
     expect(page.locator("#size")).to_contain_text("320 × 320")
 
 
+@pytest.mark.thorough
 def test_guests_have_no_models_tab_and_no_routes(shelf: Shelf) -> None:
     with urlopen(f"{shelf.address}/studio/models") as answer:
         assert answer.status == 200

@@ -131,6 +131,7 @@ def test_a_picture_takes_the_colours_of_two_pictures_by_weight(studio: Opened, t
     assert (entry.width, entry.height) == (96, 72)
 
 
+@pytest.mark.thorough
 def test_three_methods_make_a_chain(studio: Opened, tab: Page) -> None:
     choose(tab, CONTENT, 1)
     choose(tab, STYLES, 2)
@@ -143,6 +144,7 @@ def test_three_methods_make_a_chain(studio: Opened, tab: Page) -> None:
     assert studio.seen[0].methods == ("colour", "colour_transport", "colour")
 
 
+@pytest.mark.thorough
 def test_trying_all_methods_gives_one_sheet_and_says_what_could_not_run(studio: Opened, tab: Page) -> None:
     choose(tab, CONTENT, 0)
     choose(tab, STYLES, 1)
@@ -162,6 +164,7 @@ def test_trying_all_methods_gives_one_sheet_and_says_what_could_not_run(studio: 
     assert abs(tile["width"] / tile["height"] - sheet.width / sheet.height) < 0.02, "the sheet fills its frame"
 
 
+@pytest.mark.thorough
 def test_what_is_missing_is_said_before_anything_runs(studio: Opened, tab: Page) -> None:
     tab.click("#style-generate")
     expect(tab.locator("#tab-style .notice, .notice:visible")).to_contain_text("There is no picture yet.")
@@ -173,6 +176,7 @@ def test_what_is_missing_is_said_before_anything_runs(studio: Opened, tab: Page)
     expect(tab.locator(f"{STAGE} .stage-message")).to_contain_text("Choose a style picture.")
 
 
+@pytest.mark.thorough
 def test_own_files_come_in_by_choosing_and_by_pasting(studio: Opened, tab: Page, tmp_path: Path) -> None:
     mine = example_picture(tmp_path)
     tab.set_input_files(f"{CONTENT} .well-file", mine)
@@ -195,6 +199,7 @@ def test_own_files_come_in_by_choosing_and_by_pasting(studio: Opened, tab: Page,
     expect(tab.locator(f"{STYLES} .well-empty")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_ready_made_styles_go_around_the_words_and_more_can_be_imported(
     studio: Opened, tab: Page, tmp_path: Path
 ) -> None:
@@ -213,6 +218,7 @@ def test_ready_made_styles_go_around_the_words_and_more_can_be_imported(
     expect(tab.get_by_role("option", name="From elsewhere")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_a_palette_of_the_codebook_is_a_style(studio: Opened, tab: Page) -> None:
     choose(tab, CONTENT, 0)
     tab.evaluate("(palette) => tessera.takePalette(palette)", {**PALETTE, "colours": ["#204060", "#e0d0a0"]})
@@ -222,6 +228,7 @@ def test_a_palette_of_the_codebook_is_a_style(studio: Opened, tab: Page) -> None
     assert studio.seen[0].palette == PALETTE and studio.seen[0].methods == ("tokens",)
 
 
+@pytest.mark.thorough
 def test_a_gallery_picture_can_be_sent_here_and_settings_brought_back(studio: Opened, tab: Page) -> None:
     choose(tab, CONTENT, 0)
     choose(tab, STYLES, 1)
@@ -245,6 +252,7 @@ def test_a_gallery_picture_can_be_sent_here_and_settings_brought_back(studio: Op
 
 
 @pytest.mark.parametrize(("language", "title"), [("en-US", "Style pictures"), ("zh-CN", "风格图片")])
+@pytest.mark.thorough
 def test_the_tab_fits_a_phone_in_both_languages(studio: Opened, chromium: Browser, language: str, title: str) -> None:
     context = chromium.new_context(viewport={"width": 390, "height": 844}, locale=language)
     page = context.new_page()
@@ -257,6 +265,7 @@ def test_the_tab_fits_a_phone_in_both_languages(studio: Opened, chromium: Browse
     context.close()
 
 
+@pytest.mark.thorough
 def test_control_pictures_are_asked_for_and_a_method_that_takes_none_says_so(studio: Opened, tab: Page) -> None:
     choose(tab, CONTENT, 0)
     choose(tab, STYLES, 1)

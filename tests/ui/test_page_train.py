@@ -126,12 +126,14 @@ def test_a_run_is_measured_begun_watched_stopped_and_used(opened_train: Opened, 
     assert (opened_train.folder / "models" / "My harbour" / "vqvae" / "config.json").is_file()
 
 
+@pytest.mark.thorough
 def test_too_few_pictures_are_refused_in_plain_words(opened_train: Opened, tab: Page) -> None:
     tab.fill("#train-name input, #train-name textarea", "Too few")
     tab.click("#train-start")
     expect(tab.locator("#tab-train .notice, .notice:visible")).to_contain_text("Give 5 or more.")
 
 
+@pytest.mark.thorough
 def test_guests_have_neither_the_tab_nor_its_routes(opened_train: Opened) -> None:
     assert "train" not in [tab.id for tab in FOR_GUESTS]
     theirs = replace(opened_train.studio, for_guests=True)
