@@ -14,6 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from studio.collector import collector_at_rest
 from studio.engine.catalog import ModelCard, scan
 from studio.errors import StudioError
 from studio.events import Event, Finished, Loading
@@ -37,6 +38,11 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     Raises:
         StudioError: The port is taken, the data directory cannot be written, another studio writes there.
     """
+    with collector_at_rest() as wake:
+        _serve(settings, announce, wake)
+
+
+def _serve(settings: Settings, announce: Callable[[str], None], page_is_there: Callable[[], None]) -> None:
     from studio.ui.quick_import import skip_editor_files
 
     skip_editor_files()  # before anything below imports Gradio
@@ -91,6 +97,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
 
             def begin() -> None:
                 """Start the engine once the page answers: starting side by side, they slow each other down."""
+                page_is_there()
                 host.start()
                 sharing.start()
 

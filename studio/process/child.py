@@ -28,6 +28,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from studio.collector import collector_at_rest
 from studio.errors import OutOfMemory, StudioError
 from studio.events import ENDINGS, Event, Step
 from studio.process.messages import (
@@ -82,7 +83,8 @@ def main(connection: Connection, settings: Settings, build: Build, *, warm_up: b
     threading.Thread(target=worker.listen, name="orders", daemon=True).start()
     try:
         speaker.say(Phase("loading torch and diffusers"))
-        work = build(settings)
+        with collector_at_rest():
+            work = build(settings)
     except StudioError as error:
         speaker.say(Refused(error))
         return

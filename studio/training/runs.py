@@ -75,6 +75,7 @@ class Runs:
 
     def __init__(self, folder: Path, models: Path, *, command: Callable[[Path], list[str]] = train_command) -> None:
         self._folder, self._models, self._command = folder, models, command
+        self._probe: subprocess.Popen[bytes] | None = None
 
     def list(self) -> list[RunState]:
         """Return every run, the newest first."""
@@ -98,7 +99,7 @@ class Runs:
         self, name: str, *, kind: Kind, pictures: Path | Sequence[Image.Image], model: Path, effort: Effort,
         caption: str = "",
     ) -> RunState:  # fmt: skip
-        """Begin a run.
+        """Begin a run; a measurement that is still going on ends, since the two would slow each other.
 
         Args:
             name: For the run and for the model it makes.
@@ -117,6 +118,7 @@ class Runs:
 
     def measure(self, *, kind: Kind, pictures: Path | Sequence[Image.Image], model: Path) -> None:
         """Take a few steps on the pictures, so that `estimate` knows this machine; raises InvalidRequest."""
+        self._end_probe()
         shutil.rmtree(self._folder / _PROBE, ignore_errors=True)
         self._begin(_PROBE, kind, pictures, model=model, effort="probe", caption="a picture")
 
@@ -148,6 +150,7 @@ class Runs:
     def go_on(self, name: str) -> RunState:
         """Take up a run that was paused or cut; raises InvalidRequest while one is going on."""
         self._none_active()
+        self._end_probe()
         run = self.path(name)
         for mark in ("STOP", "STOPPED", "error.json"):
             (run / mark).unlink(missing_ok=True)
@@ -189,20 +192,30 @@ class Runs:
         run = self._folder / name
         folder = pictures if isinstance(pictures, Path) else _keep(pictures, run / "pictures", caption)
         begin(run, kind=kind, pictures=folder, model=model, effort=effort)
-        self._spawn(run)
+        self._end_probe()
+        process = self._spawn(run)
+        if name == _PROBE:
+            self._probe = process
         return self.state(name)
 
+    def _end_probe(self) -> None:
+        if self._probe is not None:
+            self._probe.kill()  # it has nothing to save
+            self._probe.wait()
+            self._probe = None
+            (self._folder / _PROBE / "alive").unlink(missing_ok=True)
+
     def _none_active(self) -> None:
-        names = [path.parent.name for path in self._folder.glob(f"*/{ORDER}")]
+        names = [path.parent.name for path in self._folder.glob(f"*/{ORDER}") if path.parent.name != _PROBE]
         busy = next((name for name in names if self.state(name).phase in ACTIVE), None)
         if busy is not None:
             raise InvalidRequest(f'"{busy}" is still going on.', "Pause or stop it first: two would slow each other.")
 
-    def _spawn(self, run: Path) -> None:
+    def _spawn(self, run: Path) -> subprocess.Popen[bytes]:
         (run / "alive").touch()
         os.utime(run / "alive", (time.time() + _STARTING_SECONDS,) * 2)
         with (run / "output.txt").open("ab") as output:
-            subprocess.Popen(
+            return subprocess.Popen(
                 self._command(run),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -8,14 +8,18 @@ import os
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import gradio as gr
 import uvicorn
 from fastapi import APIRouter, FastAPI
+from gradio.blocks import Block, BlocksConfig
+from gradio.routes import App
+from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from studio.errors import SettingsError, StudioError
@@ -30,6 +34,7 @@ from studio.ui.gallery_page.access import Access
 from studio.ui.gallery_page.reading import reading_routes
 from studio.ui.gallery_page.routes import gallery_routes
 from studio.ui.models_page.routes import models_routes
+from studio.ui.quick_import import no_app_yet
 from studio.ui.routes import router
 from studio.ui.session import SessionMiddleware, Sessions
 from studio.ui.sharing_page.routes import share_routes
@@ -90,8 +95,9 @@ def _uploads_in(folder: Path, *, lasting: bool) -> Iterator[None]:
 def _build(studio: Studio, sessions: Sessions) -> FastAPI:
     # Gradio's statistics of its own events, which nobody reads here, take 30 to 150 ms after each of them.
     os.environ.setdefault(_SUMMARIES, str(10**9))
-    blocks = build_page(studio, sessions)
-    blocks.queue(api_open=False, max_size=_EVENTS_WAITING)
+    with no_app_yet():
+        blocks = build_page(studio, sessions)
+        blocks.queue(api_open=False, max_size=_EVENTS_WAITING)
     blocks.state_session_capacity = _SESSIONS_KEPT
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     for routes in _routes(studio, sessions):
@@ -112,8 +118,24 @@ def _build(studio: Studio, sessions: Sessions) -> FastAPI:
         ssr_mode=False,
         max_file_size=_LARGEST_UPLOAD,
     )
+    mounted = app.routes[-1]
+    assert isinstance(mounted, Mount) and isinstance(mounted.app, App)
+    blocks.app = mounted.app  # its queue and its routes are to share one set of sessions
+    mounted.app.state_holder.blocks = cast("gr.Blocks", _Start(blocks.default_config))
     app.add_middleware(SessionMiddleware, sessions=sessions)
     return app
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a page's session begins with: the components, and no copies of their settings.
+
+    Gradio makes a copy of each for links into a page's state ("deep links"), which the studio has no use for: 150 to
+    250 ms, in which the server answers nobody, at the first event of every page.
+    """
+
+    default_config: BlocksConfig
+    blocks: Mapping[int, Block] = field(default_factory=dict)
 
 
 def _routes(studio: Studio, sessions: Sessions) -> Iterator[APIRouter]:

@@ -8,6 +8,7 @@ code uses `text(key)` (Gradio translates it in the browser); scripts get the sam
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Literal
 
 import gradio as gr
@@ -131,6 +132,7 @@ _FIELDS_CHINESE: dict[str, tuple[str, str]] = {
 }
 
 
+@cache
 def tables() -> dict[str, dict[str, str]]:
     """Return language -> key -> text."""
     both = {**_PAGE, **_SCRIPTS, **WORDS, **SHARING_WORDS, **MODELS_WORDS, **TRAIN_WORDS, **FILM_WORDS}

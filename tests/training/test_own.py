@@ -20,7 +20,7 @@ from studio.training.config import AutoencoderConfig
 from studio.training.own import check_codes, prepare, reporting
 from studio.training.plans import EFFORTS, KINDS, STEPS, Order, begin, recipe
 from studio.training.recipes import make_config
-from studio.training.runs import Runs
+from studio.training.runs import ACTIVE, Runs
 
 CHILD = """
 import json, pathlib, sys, time
@@ -127,6 +127,18 @@ def test_the_time_is_estimated_from_what_was_measured_here(tmp_path: Path, model
     waits_for(lambda: getattr(it.measuring(), "phase", "") in ("finished", "paused"))
     assert it.estimate("codebook", "short") == pytest.approx(2.0 * STEPS["codebook"]["short"])
     assert it.estimate("diffusion", "short") is None and it.list() == []
+
+
+def test_a_run_does_not_wait_for_the_measurement_before_it(tmp_path: Path, model: Path) -> None:
+    it = runs(tmp_path, pause=1)
+    it.measure(kind="codebook", pictures=pictures(), model=model)
+    it.measure(kind="codebook", pictures=pictures(), model=model)  # pressed twice: the first one ends
+    assert it.measuring() is not None
+    waits_for(lambda: (tmp_path / "runs" / "measuring" / "log.jsonl").exists())
+    it.start("mine", kind="codebook", pictures=pictures(), model=model, effort="short")
+    assert getattr(it.measuring(), "phase", "") not in ACTIVE, "what was measured counts; the rest is not waited for"
+    assert it.state("mine").phase in ACTIVE
+    it.stop("mine")
 
 
 def test_a_run_that_dies_says_its_last_words(tmp_path: Path, model: Path) -> None:

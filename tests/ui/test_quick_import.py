@@ -5,6 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import gradio as gr
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from studio.ui.quick_import import no_app_yet
+
 SCRIPT = """
 import sys
 from studio.ui.quick_import import skip_editor_files
@@ -41,3 +47,17 @@ def test_the_studio_skips_them_before_gradio_is_imported() -> None:
         "app.serve(Settings(), print)\n"
     )
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", script]).returncode == 0
+
+
+def test_a_page_gets_its_one_app_when_it_is_mounted() -> None:
+    with no_app_yet():
+        with gr.Blocks() as page:
+            gr.Textbox(value="a cat")
+        page.queue(max_size=3)
+    assert page.app is None
+    with gr.Blocks() as other:
+        pass
+    assert other.app is not None, "Gradio is as it was"
+    app = gr.mount_gradio_app(FastAPI(), page, path="/", mcp_server=False)
+    with TestClient(app) as visitor:
+        assert "a cat" in visitor.get("/config").text

@@ -12,11 +12,16 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
-from studio_page import Opened
+from fake_engine import FakeEngine
+from studio_page import CARD, Opened
 
 from studio.errors import SettingsError, StudioError
+from studio.gallery import Gallery, recorder
+from studio.jobs import JobRunner
+from studio.pictures import PictureStore
 from studio.settings import Settings
-from studio.ui.serve import listen
+from studio.ui.serve import build_app, listen
+from studio.ui.studio import Studio
 
 
 def status_of(address: str, *, data: bytes | None = None) -> int:
@@ -64,6 +69,25 @@ def test_gradio_keeps_no_statistics_of_its_events(opened: Opened) -> None:
     event = {"time": 0.0, "status": "success", "process_time": 0.1, "function": "click", "session_hash": "a"}
     queue.events_recorded = 1000
     assert queue.compute_analytics_summary([event]) == {"functions": {}}
+
+
+def test_the_queue_and_the_routes_share_one_set_of_sessions_and_it_is_bounded(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    with (
+        Gallery(settings.gallery_dir, reserve_bytes=0) as gallery,
+        JobRunner(FakeEngine().run, recorder(gallery)) as runner,
+    ):
+        app = build_app(Studio(runner, gallery, PictureStore(tmp_path / "pictures"), settings, models=lambda: [CARD]))
+    mounted = app.routes[-1].app  # type: ignore[attr-defined]
+    blocks = mounted.get_blocks()
+    assert blocks.app is mounted, "else the queue fills sessions that nobody ever clears"
+    sessions = mounted.state_holder
+    assert sessions is blocks.state_holder and sessions.capacity == 200
+    assert sessions["a page"].config_values == {}, "no copy of every component's settings for every page"
+    assert set(sessions["a page"].blocks_config.blocks) == set(blocks.blocks)
+    for number in range(300):
+        sessions[f"page {number}"]
+    assert len(sessions.session_data) <= 201
 
 
 def test_the_queue_cannot_be_walked_around(opened: Opened) -> None:
