@@ -3,7 +3,7 @@
 A test belongs to the group when its docstring names a promise ("R5"). It may hand figures to the table through the
 `figure` fixture. Small numbers by default; `STUDIO_RELIABILITY=full` runs the published ones:
 
-    STUDIO_RELIABILITY=full python launch.py test -m reliability --reliability-table assets/docs/reliability.md
+    STUDIO_RELIABILITY=full python launch.py test -m reliability --reliability-table=assets/docs/reliability.md
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def as_markdown(table: dict[str, dict[str, Any]], *, cores: int) -> str:
     lines = [
         "# What the studio promises, and how it held",
         "",
-        f"Made by `STUDIO_RELIABILITY={size} python launch.py test -m reliability --reliability-table "
+        f"Made by `STUDIO_RELIABILITY={size} python launch.py test -m reliability --reliability-table="
         f"assets/docs/reliability.md` on {cores} cores, Python {platform.python_version()}, {platform.system()}. "
         "A test names its promise in its docstring. Hours of use in a loop, with a line of figures a minute: "
         "`.venv/bin/python -m tests.reliability.soak --hours 24`.",
