@@ -34,13 +34,15 @@ class Step:
     """Step `index` of `total` is done (index counts from 1).
 
     `preview` shows the predicted clean picture at latent size (all pictures of a batch side by side), or
-    is None when this step's preview was skipped. `seconds` is the time since the first step began.
+    is None when this step's preview was skipped. `seconds` is the time since the first step began. `doing` names the
+    part of the run that the step belongs to, where it has several (a style method: "tokens").
     """
 
     index: int
     total: int
     preview: Image.Image | None = None
     seconds: float = 0.0
+    doing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

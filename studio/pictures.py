@@ -114,6 +114,14 @@ def canonical(image: Image.Image) -> Image.Image:
     return image
 
 
+def opaque(image: Image.Image, ground: str = "white") -> Image.Image:
+    """Return `image` as RGB, what is transparent laid over a plain `ground` (a colour's name)."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, ground), rgba).convert("RGB")
+
+
 def picture_hash(image: Image.Image) -> str:
     """Return the SHA-256 (hex) of the canonical picture as an uncompressed PAM file.
 

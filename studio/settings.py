@@ -79,6 +79,11 @@ class Settings(BaseModel):
         description="Users whose pictures are made at once, their steps predicted in one go: faster in all, but the "
         "pictures then differ in the last bits; 1: one after another",
     )
+    spare_engine: bool = Field(
+        True,
+        description="Keep a second process with the libraries loaded, 400 MB, so that a crash costs no 10 seconds; not "
+        "while less than 4 GB of memory is free",
+    )
     preview_seconds: float = Field(0.08, ge=0, le=10, description="Least time between two live previews")
 
     @property

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
 from studio.errors import InvalidPicture, StudioError
-from studio.pictures import PictureStore, canonical, open_picture, picture_hash
+from studio.pictures import PictureStore, canonical, opaque, open_picture, picture_hash
 from tests.promises import count
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -277,3 +277,12 @@ def test_store_forgets_only_what_nobody_names(tmp_path: Path) -> None:
     assert store.sweep({kept}) == []
     assert store.sweep({kept}, min_age_seconds=0) == [gone]
     assert list(store) == [kept]
+
+
+@pytest.mark.parametrize(("ground", "expected"), [("white", (255, 127, 127)), ("black", (128, 0, 0))])
+def test_what_is_transparent_is_laid_over_a_ground(ground: str, expected: tuple[int, int, int]) -> None:
+    half = Image.new("RGBA", (2, 1), (255, 0, 0, 128))
+    assert opaque(half, ground).getpixel((1, 0)) == expected
+    assert opaque(Image.new("L", (1, 1), 7), ground).getpixel((0, 0)) == (7, 7, 7)
+    grey = Image.new("LA", (1, 1), (9, 0))
+    assert opaque(grey, ground) == Image.new("RGB", (1, 1), ground)

@@ -24,7 +24,7 @@ from torch import Tensor
 from studio.codebook.lookup import Codebook
 from studio.codebook.tokens import MAX_PIXELS, TokenMap, check_same_model, grid_shape
 from studio.errors import InvalidPicture, InvalidRequest, InvalidResult, ModelError
-from studio.pictures import canonical
+from studio.pictures import canonical, opaque
 
 
 class Vqgan:
@@ -216,10 +216,7 @@ def as_rgb(picture: Image.Image) -> Image.Image:
             f"codes are made for up to {MAX_PIXELS / 1e6:.1f}.",
             "Make it smaller first.",
         )
-    picture = canonical(picture)
-    if picture.mode == "RGBA":
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return picture.convert("RGB")
+    return opaque(canonical(picture))
 
 
 def to_picture(pixels: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:

@@ -30,11 +30,12 @@ def phase(event: Event) -> str:
             return f"waiting, place {position}"
         case Loading(what, fraction):
             return f"loading {what}" + (f" {fraction:.0%}" if fraction is not None else "")
-        case Step(index, total, _, seconds):
+        case Step(index, total, _, seconds, doing):
             done = _WIDTH * index // total
             left = seconds / index * (total - index) if index > 1 else 0
             time_left = f"  {left:.0f} s left" if left else ""
-            return f"step {index:>3} of {total}  [{'#' * done}{'.' * (_WIDTH - done)}]{time_left}"
+            part = f"  {doing}" if doing else ""
+            return f"step {index:>3} of {total}  [{'#' * done}{'.' * (_WIDTH - done)}]{time_left}{part}"
         case Decoding():
             return "decoding"
     return ""

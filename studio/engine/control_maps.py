@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from studio.pictures import opaque
+
 _CANNY = (100, 200)  # hysteresis thresholds on 8-bit gradients, as ControlNet's own Canny annotator has them
 _CUT_TOLD = 0.01  # of width and height; less is rounding to the model's grid
 
@@ -26,7 +28,7 @@ def fitted(
     cut = (picture.width - (box[2] - box[0])) / picture.width + (picture.height - (box[3] - box[1])) / picture.height
     if cut > _CUT_TOLD:
         notes = (f"The control picture was cut to the middle, to fit {shape[0]}×{shape[1]}.",)
-    return _over_black(picture).resize(size, Image.Resampling.LANCZOS, box=box), notes
+    return opaque(picture, "black").resize(size, Image.Resampling.LANCZOS, box=box), notes
 
 
 def prepared(picture: Image.Image, preprocessor: str) -> Image.Image:
@@ -37,13 +39,6 @@ def prepared(picture: Image.Image, preprocessor: str) -> Image.Image:
         edges = cv2.Canny(cv2.cvtColor(np.asarray(picture), cv2.COLOR_RGB2GRAY), *_CANNY)  # (h, w)
         return Image.fromarray(np.repeat(edges[..., None], 3, axis=2))
     return picture
-
-
-def _over_black(picture: Image.Image) -> Image.Image:
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    rgba = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba).convert("RGB")
 
 
 def _middle(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[float, float, float, float]:

@@ -8,6 +8,7 @@ from diffusers.image_processor import VaeImageProcessor
 from PIL import Image
 
 from studio.errors import InvalidResult
+from studio.pictures import opaque
 
 
 def to_pictures(image_pm1: torch.Tensor) -> tuple[Image.Image, ...]:
@@ -26,8 +27,5 @@ def to_pictures(image_pm1: torch.Tensor) -> tuple[Image.Image, ...]:
 
 def to_tensor(picture: Image.Image, *, device: torch.device | None = None) -> torch.Tensor:
     """Return `picture` as (1, 3, h, w) float32 in [-1, 1]; transparency is laid over white."""
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        rgba = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    values = np.asarray(picture.convert("RGB"), dtype=np.float32) / 255.0  # (h, w, 3)
+    values = np.asarray(opaque(picture), dtype=np.float32) / 255.0  # (h, w, 3)
     return torch.from_numpy(values).permute(2, 0, 1)[None].mul(2).sub(1).to(device)

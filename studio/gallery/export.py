@@ -25,6 +25,7 @@ from studio.gallery.png import XMP_KEY, encode_png
 from studio.gallery.provenance import SOFTWARE, xmp
 from studio.gallery.recipe import TEXT_KEY
 from studio.interop.a1111 import a1111_parameters
+from studio.pictures import opaque
 from studio.provenance.marks import NO_MARKS, Marks
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _photo(image: Image.Image, entry: Entry, format: Format, *, recipe: bool) ->
         mark = xmp(entry.recipe.settings).encode()
     exif = _exif(entry, recipe)
     if format == "jpeg":
-        _on_white(image).save(buffer, "JPEG", quality=95, subsampling=0, xmp=mark, exif=exif)
+        opaque(image).save(buffer, "JPEG", quality=95, subsampling=0, xmp=mark, exif=exif)
     else:
         image.save(buffer, "WEBP", quality=92, method=4, xmp=mark, exif=exif)
     return buffer.getvalue()
@@ -235,13 +236,6 @@ def _exif(entry: Entry, recipe: bool) -> Image.Exif:
     if recipe and 8 < len(comment) <= MAX_EXIF:
         exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = comment
     return exif
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    if image.mode != "RGBA":
-        return image
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
 
 
 def _row(entry: Entry) -> list[object]:

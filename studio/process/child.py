@@ -33,12 +33,14 @@ from studio.errors import OutOfMemory, StudioError
 from studio.events import ENDINGS, Event, Step
 from studio.process.messages import (
     Answered,
+    Begin,
     Call,
     Done,
     Happened,
     Logged,
     Notice,
     Phase,
+    Prepared,
     Raised,
     Ready,
     Refused,
@@ -52,6 +54,8 @@ logger = logging.getLogger(__name__)
 
 _DESK_THREADS = 4  # painting is one request at a time per page
 _PR_SET_PDEATHSIG = 1
+_MOST_EXPENDABLE = 900  # a spare engine goes before the one at work
+_LEAST_PRIORITY = 19
 _EXPENDABLE = 500  # of 1000: when memory runs out, the kernel takes this process before the page or the browser
 
 
@@ -74,10 +78,14 @@ class EngineFault(RuntimeError):
     """An error in the engine that is no StudioError; its text is the traceback over there."""
 
 
-def main(connection: Connection, settings: Settings, build: Build, *, warm_up: bool, log_level: int) -> None:
-    """Serve orders from `connection` until it closes; what a new engine process runs."""
-    _settle_in()
+def main(
+    connection: Connection, settings: Settings, build: Build, *, warm_up: bool, log_level: int, is_spare: bool = False
+) -> None:
+    """Serve orders from `connection` until it closes; what a new engine process runs. A spare one waits for Begin."""
+    _settle_in(_MOST_EXPENDABLE if is_spare else _EXPENDABLE)
     speaker = _Speaker(connection)
+    if is_spare:
+        _wait_prepared(connection, speaker, getattr(build, "prepare", lambda: None))
     logging.basicConfig(level=log_level, handlers=[_Forward(speaker)], force=True)
     worker = _Worker(connection, speaker, at_once=settings.joined_jobs)
     threading.Thread(target=worker.listen, name="orders", daemon=True).start()
@@ -97,14 +105,39 @@ def main(connection: Connection, settings: Settings, build: Build, *, warm_up: b
     worker.serve(work, warm_up=warm_up)
 
 
-def _settle_in() -> None:
+def _wait_prepared(connection: Connection, speaker: _Speaker, prepare: Callable[[], None]) -> None:
+    """Load what takes long, out of the way of whoever works, and wait until this process is to be the engine."""
+
+    def out_of_the_way() -> None:
+        if sys.platform == "linux":  # where it holds for one thread, and those that it starts
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LEAST_PRIORITY)
+        with suppress(ImportError), collector_at_rest():  # what is missing is said by the engine that needs it
+            prepare()
+
+    thread = threading.Thread(target=out_of_the_way, name="prepare")
+    thread.start()
+    thread.join()
+    speaker.say(Prepared())
+    try:
+        order = pickle.loads(connection.recv_bytes())
+    except (EOFError, OSError):
+        os._exit(0)
+    assert isinstance(order, Begin), f"a spare engine was told {type(order).__name__}"
+    _be_expendable(_EXPENDABLE)
+
+
+def _settle_in(expendable: int) -> None:
     """Make the process a good child: it leaves Ctrl+C to its parent, dies with it, and is the first to go."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        with suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text(f"{_EXPENDABLE}\n", encoding="ascii")
+        _be_expendable(expendable)
+
+
+def _be_expendable(share: int) -> None:
+    with suppress(OSError):  # where the kernel has no such file, or does not let it be lowered again
+        Path("/proc/self/oom_score_adj").write_text(f"{share}\n", encoding="ascii")
 
 
 class _Speaker:

@@ -52,6 +52,13 @@ class EngineWork:
             cache_dir=settings.cache_dir / "codebook",
         )
 
+    @staticmethod
+    def prepare() -> None:
+        """Import what making one needs: nearly all the time it takes, and no device is touched."""
+        import studio.codebook.service
+        import studio.engine.engine
+        import studio.handlers  # noqa: F401
+
     def warm_up(self) -> None:
         """Load the default model."""
         self._engine.warm_up()

@@ -1,7 +1,8 @@
 """The page's side: starts the engine's process, hands it requests, and starts another when it is lost.
 
 A crash, a hang or the system's out-of-memory killer costs what the engine was doing, each with a clear error; the
-page and the queue stay, and the next engine loads its models when they are asked for.
+page and the queue stay, and the next engine loads its models when they are asked for. That one is a spare, if the
+settings and the memory allow: a process that has loaded its libraries, which takes seconds, while the engine was idle.
 
 multiprocessing brings the process, the pipe and their portability; what a pool of it lacks, and this adds, are
 streams of events, stopping in the middle, and a watch over a worker that neither dies nor goes on.
@@ -15,7 +16,9 @@ import multiprocessing
 import pickle
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
@@ -29,6 +32,7 @@ from studio.process import child
 from studio.process.engine import EngineWork
 from studio.process.messages import (
     Answered,
+    Begin,
     Call,
     Done,
     Happened,
@@ -36,6 +40,7 @@ from studio.process.messages import (
     Notice,
     Order,
     Phase,
+    Prepared,
     Raised,
     Ready,
     Refused,
@@ -56,6 +61,8 @@ _LOOK_SECONDS = 0.5  # between two looks at an engine that says nothing
 _POLL_SECONDS = 0.05  # between two questions whether to stop
 _STARTS = 3  # engines that may die while starting before no other is tried
 _FAREWELL_SECONDS = 5.0
+_SPARE_AFTER_SECONDS = 20.0
+_SPARE_ROOM_BYTES = 4 * 2**30
 
 
 class EngineLost(StudioError):
@@ -71,12 +78,20 @@ class EngineHost:
         settings: The studio's settings.
         build: Makes what runs in the process; must be importable there.
         patience_seconds: How long a busy engine may neither speak nor compute before it is replaced.
+        spare_after_seconds: How long an engine is idle before a spare one is prepared.
     """
 
     def __init__(
-        self, settings: Settings, *, build: child.Build = EngineWork, patience_seconds: float = PATIENCE_SECONDS
+        self,
+        settings: Settings,
+        *,
+        build: child.Build = EngineWork,
+        patience_seconds: float = PATIENCE_SECONDS,
+        spare_after_seconds: float = _SPARE_AFTER_SECONDS,
     ) -> None:
         self._settings, self._build, self._patience = settings, build, patience_seconds
+        self._spare: _Spare | None = None
+        self._spare_after, self._quiet_since = spare_after_seconds, time.monotonic()
         self._tickets = itertools.count(1)
         self._waiting: dict[int, Inbox] = {}
         self._guard = threading.Lock()  # of _waiting, and of writing to the pipe
@@ -103,6 +118,12 @@ class EngineHost:
         """The engine's process, or None while there is none."""
         return self._process.pid if self._process else None
 
+    @property
+    def has_spare(self) -> bool:
+        """Whether an engine stands by with its libraries loaded."""
+        spare = self._spare
+        return spare is not None and spare.is_prepared and spare.process.is_alive()
+
     def start(self, *, warm_up: bool = True) -> None:
         """Begin in the background; `warm_up` also loads the default model."""
         # one thread starts every engine and outlives it: on Linux a child is told of its parent *thread's* death
@@ -113,8 +134,9 @@ class EngineHost:
         """End the engine; what it was doing is cancelled."""
         self._closing = True
         with self._guard:
-            if self._process is not None:
-                self._process.kill()  # it holds nothing that is not on the disk already
+            for process in (self._process, self._spare.process if self._spare else None):
+                if process is not None:
+                    process.kill()  # it holds nothing that is not on the disk already
         if self._thread is not None:
             self._thread.join(_FAREWELL_SECONDS)
 
@@ -208,7 +230,8 @@ class EngineHost:
         failed_starts = 0
         while not self._closing and self._refusal is None:
             self.phase = "starting the engine"
-            connection, process = self._spawn(warm_up)
+            connection, process = self._take_spare() or self._spawn(warm_up)
+            self._adopt(connection, process)
             if self._closing:
                 process.kill()
             try:
@@ -227,28 +250,70 @@ class EngineHost:
                     f"The engine ended {_STARTS} times while starting.", "See the log; python launch.py doctor helps."
                 )
             self._drop_all(error)
+        if self._spare is not None:
+            self._spare.end()
         if self._refusal is not None:
             self.notice = str(self._refusal)
         self.phase = ""
         self._settled.set()
 
-    def _spawn(self, warm_up: bool) -> tuple[Connection, BaseProcess]:
+    def _spawn(self, warm_up: bool, *, is_spare: bool = False) -> tuple[Connection, BaseProcess]:
         context = multiprocessing.get_context("spawn")  # a fork would copy the page's threads' locks
         ours, theirs = context.Pipe()
         process = context.Process(
             target=child.main,
             args=(theirs, self._settings, self._build),
-            kwargs={"warm_up": warm_up, "log_level": logging.getLogger().getEffectiveLevel()},
-            name="engine",
+            kwargs={
+                "warm_up": warm_up,
+                "log_level": logging.getLogger().getEffectiveLevel(),
+                "is_spare": is_spare,
+            },
+            name="spare engine" if is_spare else "engine",
             daemon=True,
         )
         process.start()
         theirs.close()
+        return ours, process
+
+    def _adopt(self, connection: Connection, process: BaseProcess) -> None:
+        """Let a process be the engine."""
         watched = psutil.Process(process.pid)
         self._watch = Watch(self._patience, processor_seconds=lambda: _processor_seconds(watched))
         with self._guard:
-            self._process, self._connection = process, ours
-        return ours, process
+            self._process, self._connection = process, connection
+
+    def _take_spare(self) -> tuple[Connection, BaseProcess] | None:
+        """Return the spare engine, told to be the engine now, or None if there is none that lives."""
+        with self._guard:
+            spare, self._spare = self._spare, None
+        if spare is None:
+            return None
+        try:
+            spare.connection.send_bytes(pickle.dumps(Begin()))
+        except OSError:
+            spare.end()
+            return None
+        return spare.connection, spare.process
+
+    def _look_after_spare(self) -> None:
+        """Prepare a spare engine when this one has been idle for long enough and there is memory for it."""
+        spare = self._spare
+        if spare is not None and not spare.process.is_alive():
+            spare.end()
+            self._spare, self._quiet_since = None, time.monotonic()  # not at once: memory may be short
+        elif spare is not None and not spare.is_prepared and spare.connection.poll():
+            spare.is_prepared = isinstance(pickle.loads(spare.connection.recv_bytes()), Prepared)
+        if self._spare is not None or self._closing or not self._settings.spare_engine:
+            return
+        if time.monotonic() - self._quiet_since < self._spare_after:
+            return
+        if psutil.virtual_memory().available < _SPARE_ROOM_BYTES:
+            return
+        made = _Spare(*self._spawn(False, is_spare=True))
+        with self._guard:
+            self._spare = made
+        if self._closing:
+            made.end()
 
     def _listen(self, connection: Connection, process: BaseProcess) -> str:
         """Pass on what the engine says until it is gone; return why it was ended, if it was ended from here."""
@@ -259,7 +324,10 @@ class EngineHost:
                     if (self._waiting or not self._settled.is_set()) and self._watch.has_hung():
                         process.kill()
                         return f"The engine did not move for {self._patience:.0f} seconds and was stopped."
+                    if self._settled.is_set() and not self._waiting:
+                        self._look_after_spare()
                     continue
+                self._quiet_since = time.monotonic()
                 message = pickle.loads(connection.recv_bytes())
             except (EOFError, OSError):
                 return ""
@@ -292,6 +360,21 @@ class EngineHost:
             lost, self._waiting = self._waiting, {}
         for ticket, inbox in lost.items():
             inbox.put(Raised(ticket, error))
+
+
+@dataclass(slots=True)
+class _Spare:
+    """An engine that has not begun."""
+
+    connection: Connection
+    process: BaseProcess
+    is_prepared: bool = False
+
+    def end(self) -> None:
+        """Let the process go."""
+        self.process.kill()
+        self.connection.close()
+        self.process.join()
 
 
 def _processor_seconds(process: psutil.Process) -> float:

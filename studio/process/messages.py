@@ -39,6 +39,16 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Begin:
+    """Page to a spare engine: be the engine now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Spare engine to page: its libraries are loaded."""
+
+
+@dataclass(frozen=True, slots=True)
 class Phase:
     """Engine to page: what it is doing while nobody waits for it; empty: nothing."""
 

@@ -24,6 +24,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from studio.pictures import opaque
+
 THRESHOLD = 5.0  # standard deviations: a picture without the mark gets there once in three million
 _SIDE = 256  # pixels the picture is looked at with
 _LOW, _HIGH = 20, 104  # radius of the band in the DCT: below, pictures are loud; above, JPEG drops it
@@ -93,10 +95,7 @@ def _signed_band(luma: Floats) -> Floats:
 
 def _luma(image: Image.Image) -> Floats:
     """Brightness at 256 x 256, transparency on white."""
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return np.asarray(image.convert("L").convert("F").resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float64)
+    return np.asarray(opaque(image).convert("L").convert("F").resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float64)
 
 
 def _spectrum(luma: Floats) -> Floats:

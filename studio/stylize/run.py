@@ -13,6 +13,7 @@ from PIL import Image
 from studio.errors import InvalidRequest, StudioError
 from studio.events import Cancelled, Event, Film, Finished, Step
 from studio.inpaint.context import Context
+from studio.pictures import opaque
 from studio.requests import MAX_SEED, Stylize
 from studio.stylize.finish import finish
 from studio.stylize.methods import ALL, DENOISING, METHODS, Method, find_method
@@ -118,8 +119,8 @@ def _check(request: Stylize) -> list[Method]:
 def _read(request: Stylize, context: Context) -> _Pictures:
     source = context.read_picture(request.content)
     source = source.convert("RGBA" if source.has_transparency_data else "RGB")
-    references = tuple(_opaque(context.read_picture(ref)) for ref in request.references)
-    return _Pictures(source, _opaque(source), references, request.reference_weights or (1.0,) * len(references))
+    references = tuple(opaque(context.read_picture(ref)) for ref in request.references)
+    return _Pictures(source, opaque(source), references, request.reference_weights or (1.0,) * len(references))
 
 
 def _chain(
@@ -139,7 +140,9 @@ def _chain(
             own_seeds = seeds if len(current) == 1 else seeds[index : index + 1]
             task = replace(_task(request, method, pictures, content, own_seeds), refines=place > 0)
             part = place * len(current) + index, len(methods) * len(current)
-            outcome = yield from _retold(method.load()(task, context, should_stop), _as_part(*part, began=began))
+            doing = method.name if len(methods) > 1 else ""
+            retell = _as_part(*part, began=began, doing=doing)
+            outcome = yield from _retold(method.load()(task, context, should_stop), retell)
             if outcome is None:
                 return None
             made += outcome.pictures
@@ -168,19 +171,19 @@ def _retold(
         yield retell(event) if isinstance(event, Step) else event
 
 
-def _as_part(part: int, parts: int, *, began: float) -> Callable[[Step], Step]:
+def _as_part(part: int, parts: int, *, began: float, doing: str) -> Callable[[Step], Step]:
     """Count a stage's steps as those of part `part` of `parts` since `began`, their previews small."""
 
     def retell(step: Step) -> Step:
         seconds = step.seconds if parts == 1 else time.perf_counter() - began
-        return Step(step.index + part * step.total, step.total * parts, _small(step.preview), seconds)
+        return Step(step.index + part * step.total, step.total * parts, _small(step.preview), seconds, doing)
 
     return retell
 
 
-def _as_one_step(number: int, count: int, *, began: float) -> Callable[[Step], Step]:
+def _as_one_step(number: int, count: int, *, began: float, doing: str) -> Callable[[Step], Step]:
     """Count all of a method's steps as step `number` of `count`: one for each method tried."""
-    return lambda step: Step(number, count, step.preview, time.perf_counter() - began)
+    return lambda step: Step(number, count, step.preview, time.perf_counter() - began, doing)
 
 
 def _try_all(
@@ -196,7 +199,8 @@ def _try_all(
         try:
             alone = request.model_copy(update={"methods": (method.name,), "batch": 1})
             stage = _chain(alone, [method], pictures, context, should_stop)
-            outcome = yield from _retold(stage, _as_one_step(place + 1, len(methods), began=began))
+            retell = _as_one_step(place + 1, len(methods), began=began, doing=method.name)
+            outcome = yield from _retold(stage, retell)
         except StudioError as error:
             notes.append(f"{method.title}: {error.message}")
             continue
@@ -254,13 +258,6 @@ def _small(preview: Image.Image | None) -> Image.Image | None:
         preview = preview.copy()
         preview.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
     return preview
-
-
-def _opaque(picture: Image.Image) -> Image.Image:
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    rgba = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
 
 
 def _listed(weights: Sequence[float]) -> str:

@@ -95,11 +95,20 @@ SENTENCES: dict[str, str] = {
     "The control picture was cut to the middle, to fit {width}×{height}.": (
         "控制图已居中裁剪，以适应 {width}×{height}。"
     ),
+    "Not tried without a style picture: {methods}.": "没有风格图片，未试：{methods}。",
+    "Not tried without style words: {methods}.": "没有风格词，未试：{methods}。",
+    # styles
+    "There is no style yet: choose a style picture, or write style words.": "还没有风格：请选择风格图片，或写风格词。",
+    '"{methods}" takes its style from a picture, and there is none.': "“{methods}”取用图片的风格，而还没有风格图片。",
+    "Choose a style picture.": "请选择风格图片。",
+    '"{methods}" takes its style from words, and there are none.': "“{methods}”取用文字的风格，而还没有风格词。",
+    "Write what it should look like, or pick a style.": "请写出想要的样子，或选一种风格。",
     # control pictures
     "Control from {start} until {end} is no part of the run.": "控制从 {start} 到 {end} 不是运行中的任何一段。",
     "Let it begin before it ends.": "起点须在终点之前。",
     "{model} takes no control picture.": "{model} 不支持控制图。",
     "Leave it out, or choose an SD model.": "请去掉控制图，或换用 SD 模型。",
+    "Leave it out, or use {names}.": "请去掉控制图，或改用 {names}。",
     "There is no ControlNet for {base} models.": "没有适用于 {base} 模型的 ControlNet。",
     "Get one in the Models tab, or with studio models download.": (
         "请到“模型”页获取，或用 studio models download 下载。"
@@ -128,6 +137,7 @@ _VALUES = {  # what may stand for a name, where it is not a number
     "model": r".+",
     "base": r".+",
     "value": r".+",
+    "methods": r".+",
 }
 
 
@@ -135,7 +145,7 @@ def in_chinese(text: str) -> str:
     """Return a message or a hint in Chinese; one that has none stays as it is."""
     for pattern, chinese in _patterns():
         if found := pattern.fullmatch(text):
-            values = {name: _titles().get(value, value) for name, value in found.groupdict().items()}
+            values = {name: _listed(value) for name, value in found.groupdict().items()}
             return chinese.format_map(values)
     return text
 
@@ -162,8 +172,13 @@ def _pattern(english: str) -> re.Pattern[str]:
     )
 
 
+def _listed(value: str) -> str:
+    """Return a value with the titles in it, one or several with "; " between, in Chinese."""
+    return "；".join(_titles().get(part, part) for part in value.split("; "))
+
+
 @cache
 def _titles() -> dict[str, str]:
-    """Return the titles of fields, English -> Chinese."""
+    """Return the titles of fields and methods, English -> Chinese."""
     both = tables()
-    return {text: both["zh"][key] for key, text in both["en"].items() if key.startswith("field_")}
+    return {text: both["zh"][key] for key, text in both["en"].items() if key.startswith(("field_", "doing_"))}

@@ -220,6 +220,7 @@ def _(event: Step) -> StageValue:
         "index": event.index,
         "total": event.total,
         "left": None if left is None else math.ceil(left),
+        "doing": event.doing,
         "preview": data_url(event.preview) if event.preview else None,
     }
 

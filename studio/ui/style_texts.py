@@ -68,9 +68,10 @@ FIELDS: dict[str, tuple[str, str]] = dict(
 
 
 def words() -> dict[str, tuple[str, str]]:
-    """Return key -> (English, Chinese), the methods' titles included."""
+    """Return key -> (English, Chinese), the methods' titles included, alone ("doing_tokens") and with their help."""
     methods = {}
     for method in METHODS:
         title, help_text = _METHODS_CHINESE[method.name]
+        methods[f"doing_{method.name}"] = (method.title, title)
         methods[f"method_{method.name}"] = (f"{method.title}: {method.help}", f"{title}：{help_text}")
     return {**WORDS, **methods}

@@ -103,6 +103,7 @@ _SCRIPTS: dict[str, tuple[str, str]] = {
         "工作室没有响应。它还在终端里运行吗？",
     ),
     "ready": ("Ready", "就绪"),
+    "at_work": ("At work", "生成中"),
     "dark": ("Dark", "深色"),
     "light": ("Light", "浅色"),
     "gallery_empty": ("No pictures yet", "还没有图片"),

@@ -25,7 +25,7 @@ from studio.process.host import EngineHost, EngineLost
 from studio.process.watch import Watch
 from studio.requests import TextToImage
 from studio.settings import Settings
-from tests.process.works import DiesStarting, NoEngine, NoTorch, Play
+from tests.process.works import DiesStarting, NoEngine, NoTorch, Play, Prepares
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -217,6 +217,77 @@ def test_an_engine_that_cannot_start_fails_every_job_with_the_reason(build: type
 def test_a_job_can_be_cancelled_while_the_engine_is_still_starting() -> None:
     host = EngineHost(Settings(), build=Play)  # never started
     assert list(host.run(ask(), lambda: True))[-1] == Cancelled(at_step=0)
+
+
+def waits_for(what: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def spared() -> Iterator[EngineHost]:
+    with EngineHost(Settings(), build=Prepares, spare_after_seconds=0.1) as running:
+        running.start()
+        assert running.wait_until_ready(60) and not running.has_spare
+        yield running
+
+
+def test_an_idle_engine_has_a_spare_that_takes_over_and_is_replaced(spared: EngineHost) -> None:
+    for _ in range(2):
+        waits_for(lambda: spared.has_spare)
+        before, spare = spared.pid, spared._spare
+        assert before and spare and spare.process.pid != before
+        with pytest.raises(EngineLost):
+            list(spared.run(ask("killed"), lambda: False))
+        *_, finished = spared.run(ask(), lambda: False)
+        assert isinstance(finished, Finished) and finished.facts["pid"] == spare.process.pid == spared.pid
+        assert finished.facts["prepared"] == [spared.pid], "it was prepared before it was the engine, in that process"
+
+
+def test_a_spare_that_is_lost_costs_nothing_and_is_replaced(spared: EngineHost) -> None:
+    waits_for(lambda: spared.has_spare)
+    spare = spared._spare
+    assert spare and spare.process.pid
+    os.kill(spare.process.pid, signal.SIGKILL)
+    *_, finished = spared.run(ask(), lambda: False)
+    assert isinstance(finished, Finished)
+    waits_for(lambda: spared.has_spare and spared._spare is not spare)
+    os.kill(spared._spare.process.pid or 0, signal.SIGKILL)  # type: ignore[union-attr]
+    with pytest.raises(EngineLost):
+        list(spared.run(ask("killed"), lambda: False))
+    assert isinstance(list(spared.run(ask(), lambda: False))[-1], Finished), "a new one starts from nothing"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads thread priorities in /proc: run on Linux")
+def test_a_spare_keeps_its_priority_for_when_it_is_the_engine(spared: EngineHost) -> None:
+    waits_for(lambda: spared.has_spare)
+    with pytest.raises(EngineLost):
+        list(spared.run(ask("killed"), lambda: False))
+    *_, finished = spared.run(ask(), lambda: False)
+    assert isinstance(finished, Finished)
+    assert finished.facts["nice"] == os.getpriority(os.PRIO_PROCESS, 0)
+
+
+@pytest.mark.parametrize("why", ["setting", "memory"])
+def test_there_is_no_spare_where_it_is_not_wanted_or_memory_is_short(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if why == "memory":
+        monkeypatch.setattr("studio.process.host._SPARE_ROOM_BYTES", 2**60)
+    with EngineHost(Settings(spare_engine=why != "setting"), build=Play, spare_after_seconds=0) as host:
+        host.start()
+        assert host.wait_until_ready(60)
+        time.sleep(1.5)  # three looks
+        assert not host.has_spare and host._spare is None
+
+
+def test_closing_leaves_no_spare() -> None:
+    with EngineHost(Settings(), build=Play, spare_after_seconds=0) as host:
+        host.start()
+        waits_for(lambda: host.has_spare)
+        spare = host._spare
+    assert spare and not spare.process.is_alive()
+    assert not [it for it in psutil.Process().children() if it.pid == spare.process.pid]
 
 
 def test_closing_leaves_no_process() -> None:

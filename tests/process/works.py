@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from PIL import Image
 
@@ -48,7 +48,18 @@ class Play:
 
 def here() -> dict[str, Any]:
     """Tell where this runs."""
-    return {"pid": os.getpid(), "thread": threading.get_native_id()}
+    nice = os.getpriority(os.PRIO_PROCESS, 0) if hasattr(os, "getpriority") else 0
+    return {"pid": os.getpid(), "thread": threading.get_native_id(), "prepared": Prepares.prepared, "nice": nice}
+
+
+class Prepares(Play):
+    """Notes in which process it was prepared."""
+
+    prepared: ClassVar[list[int]] = []
+
+    @staticmethod
+    def prepare() -> None:
+        Prepares.prepared.append(os.getpid())
 
 
 def act(what: str) -> None:

@@ -39,7 +39,7 @@ def engine(tiny_settings: Settings) -> Engine:
 @pytest.fixture(scope="session")
 def host(tiny_settings: Settings) -> Iterator[EngineHost]:
     """The real engine in its own process; started once, for it takes seconds."""
-    with EngineHost(tiny_settings, build=ShortOfMemory) as running:
+    with EngineHost(tiny_settings, build=ShortOfMemory, spare_after_seconds=0.1) as running:
         running.start(warm_up=False)
         assert running.wait_until_ready(120)
         yield running

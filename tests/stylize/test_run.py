@@ -46,6 +46,7 @@ def test_every_method_streams_and_gives_a_picture_of_the_contents_size(
     steps = [event for event in events if isinstance(event, Step)]
     assert [s.index for s in steps] == sorted(s.index for s in steps)
     assert steps[-1].index == steps[-1].total and steps[-1].preview is not None
+    assert {step.doing for step in steps} == {""}, "one method alone need not be named at every step"
     assert finished.images[0].size == (93, 70) and finished.seeds == (7,)
     again = run(asked, context)[1]
     assert finished.images[0].tobytes() == again.images[0].tobytes()
@@ -70,6 +71,7 @@ def test_a_chain_hands_results_on_and_counts_its_steps_through(context: Context,
     steps = [event for event in events if isinstance(event, Step)]
     assert steps[-1].index == steps[-1].total
     assert all(0 < step.index <= step.total for step in steps)
+    assert list(dict.fromkeys(step.doing for step in steps)) == ["colour", "tokens_nearest"]
 
 
 def test_strength_zero_is_the_content_bit_by_bit(store: PictureStore, context: Context, picture_ref: Ref) -> None:
@@ -124,8 +126,9 @@ def test_several_pictures_of_a_method_without_chance_are_made_once_and_said(cont
 
 def test_all_methods_make_one_labelled_sheet_and_name_what_could_not_run(context: Context, picture_ref: Ref) -> None:
     asked = request(picture_ref(64, 64, 1), picture_ref(64, 64, 2), methods=["all"], prompt="oil painting")
-    finished = run(asked, context)[1]
+    events, finished = run(asked, context)
     assert list(finished.extras["tried"]) == FROM_PICTURES
+    assert set(FROM_PICTURES) <= {event.doing for event in events if isinstance(event, Step)}
     assert all(picture.shape == (64, 64, 3) for picture in finished.extras["tried"].values())
     assert len(finished.images) == 1 and finished.images[0].width > 320 * 2
     assert any("Repaint with words" in note for note in finished.notes)

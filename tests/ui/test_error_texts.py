@@ -28,7 +28,8 @@ from studio.inpaint.tokens import NO_FILM
 from studio.jobs import JobRunner
 from studio.pictures import PictureStore, open_picture
 from studio.process.host import _explain
-from studio.requests import ControlUse, TextToImage, parse
+from studio.requests import ControlUse, Stylize, TextToImage, parse
+from studio.stylize.run import _check, _untried
 from studio.ui.error_texts import SENTENCES, in_chinese, told
 from studio.ui.inpaint_form import InpaintForm
 from studio.ui.stream import stage_value
@@ -54,6 +55,10 @@ def submitted(**bounds: int) -> None:
     JobRunner(lambda request, stop: iter(()), lambda job, done: done, **bounds).submit(
         TextToImage(prompt="a"), owner="A"
     )
+
+
+def styled(method: str, **values: Any) -> Callable[[], object]:
+    return lambda: _check(Stylize(content="a" * 64, methods=(method,), **values))
 
 
 def painted(canvas: object) -> None:
@@ -105,6 +110,10 @@ ERRORS: dict[str, Callable[[], object]] = {
     "a picture that is gone": lambda: PictureStore(Path("nowhere")).get("a" * 64),
     "a control that never acts": lambda: control._check_times([ControlUse(picture="a" * 64, start=0.5, end=0.2)]),
     "a control picture for a model that takes none": lambda: steered(),
+    "a control picture for a method that takes none": styled("colour", references=("b" * 64,), control="c" * 64),
+    "no style at all": styled("all"),
+    "no style picture": styled("colour"),
+    "no style words": styled("diffusion"),
     "no ControlNet": lambda: raised(control._too_few(1, 0, "SD 1.x")),
     "too few ControlNets": lambda: raised(control._too_few(3, 2, "SDXL")),
     "a disk nearly full": lambda: space.admit(Path(), 1),
@@ -112,7 +121,11 @@ ERRORS: dict[str, Callable[[], object]] = {
 }
 
 
-NOTES = [NO_FILM, *fitted(Image.new("RGB", (300, 100)), (64, 64))[1]]
+NOTES = [
+    NO_FILM,
+    *fitted(Image.new("RGB", (300, 100)), (64, 64))[1],
+    *_untried(Stylize(content="a" * 64)),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -150,7 +163,8 @@ def test_every_translated_sentence_is_one_that_is_raised() -> None:
 
 def test_what_a_result_says_of_itself_comes_in_chinese_too() -> None:
     value = stage_value(Finished((), (), 1.0, notes=(*NOTES, "A note of another kind.")))
-    assert all(CHINESE.search(note) for note in value["notes_zh"][:-1]) and len(NOTES) == 2
+    assert all(CHINESE.search(note) for note in value["notes_zh"][:-1]) and len(NOTES) == 4
+    assert "马赛克（最近）；马赛克（按明暗）" in value["notes_zh"][2], "the methods' titles too"
     assert value["notes_zh"][-1] == "A note of another kind." == value["notes"][-1]
 
 

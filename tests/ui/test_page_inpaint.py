@@ -316,10 +316,14 @@ def test_what_is_missing_is_said_beside_the_button(tab: Tab, small: Path) -> Non
     tab.open(small)
     tab.page.click("#inpaint-generate")
     expect(notice).to_contain_text("Paint the part to change.")
+    tab.drag((30, 30), (50, 30))
+    expect(notice).to_have_count(0)
     tab.page.click("#inpaint-extend > button")
     tab.page.fill("#inpaint-left input", "5000")
     tab.page.click("#inpaint-generate")
     expect(notice).to_contain_text("The left side cannot be extended by 5000 pixels.")
+    tab.page.fill("#inpaint-left input", "16")
+    expect(notice).to_have_count(0)
 
 
 def test_a_candidate_thrown_away_goes_to_the_trash_and_the_last_one_leads_back_to_the_canvas(

@@ -78,9 +78,11 @@ def test_a_prompt_becomes_a_picture_with_at_least_three_different_previews_befor
         page.wait_for_function(f"() => Number(document.querySelector('{STAGE}').dataset.previews) > {len(seen)}")
         seen.add(page.eval_on_selector(f"{STAGE} .stage-tile canvas", "it => it.toDataURL()"))
         assert page.get_attribute(STAGE, "data-state") == "running"
+        assert page.inner_text(".studio-status") == "At work"
     assert len(seen) >= 3
     engine.resume.set()
     wait_for(page, "finished")
+    expect(page.locator(".studio-status")).to_have_text("Ready")
     image = page.locator(f"{STAGE} .stage-tile img")
     expect(image).to_be_visible()
     page.wait_for_function(f"() => document.querySelector('{STAGE} img').naturalWidth === 256")

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from studio.errors import InvalidPicture
+from studio.pictures import opaque
 
 MAX_PIXELS = 64_000_000
 
@@ -35,7 +36,4 @@ def as_mask(image: Image.Image, width: int, *, height: int) -> tuple[bytes, str]
 
 def over_black(image: Image.Image) -> Image.Image:
     """Return `image` in grey, what is transparent as black: unpainted."""
-    if not image.has_transparency_data:
-        return image.convert("L")
-    rgba = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("L")
+    return opaque(image, "black").convert("L")

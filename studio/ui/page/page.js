@@ -32,6 +32,8 @@ window.tessera = window.tessera || {};
   new MutationObserver(nameLanguage).observe(document.documentElement, { attributeFilter: ["lang"] });
   nameLanguage();
 
+  const AT_WORK = ["queued", "loading", "running", "decoding"].map((it) => `.stage[data-state="${it}"]`).join();
+
   const setDark = (dark) => document.body.classList.toggle("dark", dark);
   const stored = localStorage.getItem("tessera-look");
   if (stored) setDark(stored === "dark");
@@ -54,14 +56,22 @@ window.tessera = window.tessera || {};
     if (stored) setDark(stored === "dark");
     label();
 
+    let engine = "";
+    const showStatus = () => {
+      const works = document.querySelector(AT_WORK);
+      status.textContent = engine || tessera.say(works ? "at_work" : "ready");
+      status.dataset.busy = engine || works ? "yes" : "no";
+    };
+    document.addEventListener("stage-changed", showStatus);
+
     const ask = async () => {
       let pause = 10000;
       try {
         const said = await fetch("/studio/status");
         if (said.status === 401) return location.reload(); // the share has ended, or the key was changed
         const answer = await said.json();
-        status.textContent = answer.busy_with || tessera.say("ready");
-        status.dataset.busy = answer.busy_with ? "yes" : "no";
+        engine = answer.busy_with;
+        showStatus();
         notice.textContent = answer.notice;
         notice.hidden = !answer.notice;
         if (answer.busy_with) pause = 700;

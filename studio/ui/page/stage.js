@@ -15,7 +15,9 @@
   const phase = (v) => ({
     queued: () => say("queued", v),
     loading: () => say("loading", v),
-    running: () => say("step", v),
+    // says: doing_colour doing_colour_transport doing_strokes doing_adain doing_wct doing_tokens doing_tokens_nearest
+    // says: doing_tokens_histogram doing_diffusion doing_reference
+    running: () => [say("step", v), v.doing && say(`doing_${v.doing}`)].filter(Boolean).join(" · "),
     decoding: () => say("decoding"),
     finished: () => {
       const picture = v.pictures[v.chosen ?? 0];

@@ -53,6 +53,8 @@ def build(page: Page) -> None:
     wire_quality(form, quality, Cards(page.studio.models))
     _wire_method(page, form, desk, quality)
     _wire_pictures(page, form)
+    for change in (canvas.change, *(side.change for side in sides)):  # what was missing or too much may be right now
+        change(None, None, [desk.notice], js="() => null")
     run(
         page,
         desk,
