@@ -228,7 +228,11 @@ def waits_for(what: Callable[[], object], seconds: float = 60) -> None:
 
 @pytest.fixture(scope="module")
 def spared() -> Iterator[EngineHost]:
-    with EngineHost(Settings(), build=Prepares, spare_after_seconds=0.1) as running:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        EngineHost(Settings(), build=Prepares, spare_after_seconds=0.1) as running,
+    ):
+        patch.setattr("studio.process.host._SPARE_ROOM_BYTES", 0)  # a small machine has a spare here too
         running.start()
         assert running.wait_until_ready(60) and not running.has_spare
         yield running
@@ -281,7 +285,8 @@ def test_there_is_no_spare_where_it_is_not_wanted_or_memory_is_short(why: str, m
         assert not host.has_spare and host._spare is None
 
 
-def test_closing_leaves_no_spare() -> None:
+def test_closing_leaves_no_spare(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studio.process.host._SPARE_ROOM_BYTES", 0)
     with EngineHost(Settings(), build=Play, spare_after_seconds=0) as host:
         host.start()
         waits_for(lambda: host.has_spare)

@@ -39,7 +39,11 @@ def engine(tiny_settings: Settings) -> Engine:
 @pytest.fixture(scope="session")
 def host(tiny_settings: Settings) -> Iterator[EngineHost]:
     """The real engine in its own process; started once, for it takes seconds."""
-    with EngineHost(tiny_settings, build=ShortOfMemory, spare_after_seconds=0.1) as running:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        EngineHost(tiny_settings, build=ShortOfMemory, spare_after_seconds=0.1) as running,
+    ):
+        patch.setattr("studio.process.host._SPARE_ROOM_BYTES", 0)  # a small machine has a spare here too
         running.start(warm_up=False)
         assert running.wait_until_ready(120)
         yield running
