@@ -40,6 +40,7 @@ PROMISES = {
     "R19": "A backup made while pictures are saved is whole",
     "R20": "No route without the gate, and nobody's bytes reach anybody else",
 }
+LONGEST = ("test_soak.py", "test_engine_faults.py")  # begun first in the full run, so that no core waits for the other
 _NAMED = re.compile(r"\bR(?:1\d|20|[1-9])\b")
 
 
@@ -83,6 +84,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.user_properties.append(("promises", names))
             if FULL:
                 item.add_marker(pytest.mark.timeout(1500))
+    if FULL:
+        items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def collected(reports: list[pytest.TestReport]) -> dict[str, dict[str, Any]]:

@@ -60,7 +60,8 @@ def router(studio: Studio, sessions: Sessions) -> APIRouter:
     @routes.get("/status")
     def status() -> Response:
         now = studio.status()
-        return JSONResponse({"busy_with": now.busy_with, "notice": now.notice}, headers=_NEVER)
+        said = {"busy_with": now.busy_with, "notice": now.notice, "start": studio.start}
+        return JSONResponse(said, headers=_NEVER)
 
     @routes.get("/texts.js")
     def texts() -> Response:

@@ -75,6 +75,7 @@ class Watchers:
 
         Only one call at a time speaks for a page, or an older value could overtake a newer one: where one does so
         already it takes `jobs` on afterwards, says at once how many wait now, and this call ends without a word.
+        A job that has ended is not played again: a page that opens is shown its ending alone.
         """
         if page in self._pages:
             self._pages[page].take(jobs)
@@ -83,7 +84,8 @@ class Watchers:
         try:
             while line.jobs:
                 job = line.job = line.jobs.popleft()
-                async with aclosing(_repeated(job.stream(), line.news)) as events:
+                said = job.stream() if job.ending is None else _alone(job.ending)
+                async with aclosing(_repeated(said, line.news)) as events:
                     async for event in events:
                         yield {**job_value(job), **stage_value(event), "more": line.more}
         finally:
@@ -108,6 +110,10 @@ class _Line:
             if job is not self.job and job not in self.jobs:
                 self.jobs.append(job)
                 self.news.set()
+
+
+async def _alone(ending: Event) -> AsyncGenerator[Event]:
+    yield ending
 
 
 async def _repeated(events: AsyncGenerator[Event], news: asyncio.Event) -> AsyncGenerator[Event]:

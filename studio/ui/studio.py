@@ -5,6 +5,7 @@ Everything here is free of torch: the composition root (`studio.app`) fills it i
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -79,6 +80,7 @@ class Studio:
         drafts: Keeps what lies unsent on every page; None: a reload empties it.
         extras: What single tabs need beyond this, by tab id (the codebook's callables, for one).
         for_guests: The page is for guests of a share: only tabs and routes that are made for them are on it.
+        start: Names this start of the studio, for a page to notice that there has been another.
     """
 
     runner: Queue
@@ -91,3 +93,4 @@ class Studio:
     extras: Mapping[str, Any] = field(default_factory=dict)
     drafts: Drafts | None = None
     for_guests: bool = False
+    start: str = field(default_factory=lambda: secrets.token_hex(4))

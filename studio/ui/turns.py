@@ -32,16 +32,12 @@ class Turns:
         self._pages: OrderedDict[str, _Line] = OrderedDict()
 
     def begin(self, page: str) -> None:
-        """Note that a page was opened: its first click is number 1."""
-        self._pages[page] = _Line()
-        while len(self._pages) > _PAGES_KEPT:
-            self._pages.popitem(last=False)
+        """Note that a page was opened: its first click is number 1. A click may have come before this."""
+        self._line(page)
 
     async def take(self, page: str, number: int) -> None:
-        """Wait until every click before `number` has had its turn; not at all on a page from before a restart."""
-        line = self._pages.get(page)
-        if line is None or number < 1:
-            return
+        """Wait until every click before `number` has had its turn."""
+        line = self._line(page)
         try:
             async with asyncio.timeout(self._patience):
                 while line.done < number - 1:
@@ -52,7 +48,12 @@ class Turns:
 
     def done(self, page: str, number: int) -> None:
         """Let the click after `number` go."""
-        line = self._pages.get(page)
-        if line is not None:
-            line.done = max(line.done, number)
-            line.moved.set()
+        line = self._line(page)
+        line.done = max(line.done, number)
+        line.moved.set()
+
+    def _line(self, page: str) -> _Line:
+        line = self._pages.setdefault(page, _Line())
+        while len(self._pages) > _PAGES_KEPT:
+            self._pages.popitem(last=False)
+        return line

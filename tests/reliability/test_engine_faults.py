@@ -223,7 +223,7 @@ def test_a_new_engine_takes_over_in_mid_job_and_paints_the_same(host: EngineHost
     """R16 and R17, with the real engine: killed under a job; the next one, which has to load again, paints the same."""
     ask, ready = small(model="ldm"), []
     expected = hosted(host, ask)
-    for number in range(count(1, 12)):
+    for number in range(count(1, 6)):
         while not host.has_spare:
             time.sleep(0.1)
         assert host.pid

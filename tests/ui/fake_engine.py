@@ -25,11 +25,13 @@ class FakeEngine:
     Attributes:
         step_seconds: Time each step takes.
         hold_at: Step within which the engine waits until `resume` is set or the job is stopped; 0 for none.
+        rest_seconds: How long at most the rest of that step lasts when the job is stopped in the middle of it.
         seen: The requests it ran.
     """
 
     step_seconds: float = PACE_SECONDS
     hold_at: int = 0
+    rest_seconds: float = 20
     resume: threading.Event = field(default_factory=threading.Event)
     seen: list[Request] = field(default_factory=list)
 
@@ -73,7 +75,7 @@ class FakeEngine:
         while index == self.hold_at and not should_stop() and not self.resume.wait(0.02):
             pass
         if index == self.hold_at and should_stop():
-            self.resume.wait(20)  # the rest of the step that Stop came in the middle of
+            self.resume.wait(self.rest_seconds)  # the rest of the step that Stop came in the middle of
 
 
 def series_threads() -> list[threading.Thread]:

@@ -13,7 +13,7 @@ import pytest
 from codebook.drawing import drawn
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from served import serve, watch_errors
 
 from studio.codebook.answers import CodebookModel
@@ -329,8 +329,7 @@ def test_a_damaged_share_string_is_explained_and_nothing_is_lost(painting: Paint
     painting.page.click(".sc-bar [data-name=open]")
     painting.page.locator(".cb-panel:visible textarea").fill(before[:-8])
     painting.page.get_by_role("button", name="Open text").click()
-    painting.page.wait_for_selector(".sc-notice[data-kind=error]")
-    assert "cut short" in painting.page.locator(".sc-notice").inner_text()
+    expect(painting.page.locator(".sc-notice[data-kind=error]")).to_contain_text("cut short")
     painting.page.keyboard.press("Escape")
     assert painting.text() == before
 

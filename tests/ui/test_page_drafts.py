@@ -124,7 +124,7 @@ def test_a_page_whose_job_ran_when_the_studio_died_takes_it_up_again(tmp_path: P
     """The page reloads itself when the studio answers again, and the job is made, with its seed."""
     with opened_studio(tmp_path) as studio:
         port = int(studio.address.rsplit(":", 1)[1])
-        studio.engine.hold_at = 3
+        studio.engine.hold_at, studio.engine.rest_seconds = 3, 0  # it runs until the studio stops, and never ends
         page = chromium.new_page()
         page.set_default_timeout(60_000)
         page.goto(studio.address)
@@ -135,7 +135,6 @@ def test_a_page_whose_job_ran_when_the_studio_died_takes_it_up_again(tmp_path: P
         page.fill(PROMPT, "the next one, unsent")
         page.wait_for_function(NOTHING_UNSENT)
         seed = studio.engine.seen[0].seed  # type: ignore[attr-defined]
-        studio.engine.resume.set()
     with opened_studio(tmp_path, port=port) as studio:
         page.wait_for_selector('#create-stage .stage[data-state="finished"]')
         expect(page.locator(PROMPT)).to_have_value("the next one, unsent")

@@ -281,6 +281,9 @@ def test_what_is_painted_and_accepted_outlives_a_reload(tab: Tab, small: Path) -
     tab.page.reload()
     tab.page.get_by_role("tab", name="Inpaint").click()
     tab.page.wait_for_function(f"{EDITOR.replace('.get', '?.get')}?.source")
+    shown = f'{STAGE}[data-state="finished"]'
+    tab.page.wait_for_selector(shown, state="attached")  # what was made last is there again
+    assert tab.page.get_attribute(".inpaint-desk", "data-view") == "mask", "and is not in the way"
     assert tab.versions() == [1, 2] and tab.coverage() == second
     assert tab.page.evaluate(f"{EDITOR}.settings.size") == 8
     tab.page.locator(".sc-versions button").first.click()

@@ -70,6 +70,7 @@ def shared(tmp_path: Path, chromium: Browser) -> Iterator[Shared]:
             return page
 
         page = visit(address)
+        page.wait_for_selector("#create-stage .stage[data-state]")
         yield Shared(page, studio, sharing, engine, visit, watch_errors(page))
 
 

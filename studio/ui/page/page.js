@@ -56,7 +56,7 @@ window.tessera = window.tessera || {};
     if (stored) setDark(stored === "dark");
     label();
 
-    let engine = "";
+    let engine = "", start = "";
     const showStatus = () => {
       const works = document.querySelector(AT_WORK);
       status.textContent = engine || tessera.say(works ? "at_work" : "ready");
@@ -70,6 +70,8 @@ window.tessera = window.tessera || {};
         const said = await fetch("/studio/status");
         if (said.status === 401) return location.reload(); // the share has ended, or the key was changed
         const answer = await said.json();
+        if (start && answer.start !== start) return location.reload(); // what this page waits for is told to nobody now
+        start = answer.start;
         engine = answer.busy_with;
         showStatus();
         notice.textContent = answer.notice;
