@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from studio.codebook.boxes import Box, changed_box
 from studio.codebook.part import decode_part
@@ -92,6 +92,8 @@ class LocalDecoder:
             pixels = self._decoder(self.vqgan.model.post_quant_conv(quant), spatial)
         finally:
             self._turn.found = None
+        if self._has_local_form:
+            recording.pixels = pixels.contiguous(memory_format=torch.channels_last)
         self._keep(recording)
         return self.vqgan.to_uint8(pixels)[0], recording
 
@@ -111,7 +113,19 @@ class LocalDecoder:
             pixels = decode_part(self._decoder, latents, box=box, shape=tokens.shape, recording=recording)
         finally:
             self._turn.given = None
+        at = box.scaled(self.vqgan.factor)
+        recording.pixels[..., at.top : at.bottom, at.left : at.right] = pixels
         return self.vqgan.to_uint8(pixels)[0]
+
+    @torch.inference_mode()
+    def error(self, first: Tensor, second: Tensor, where: NDArray[np.bool_] | None = None) -> float:
+        """Return the mean difference of decoded pixels (1, 3, H, W), over those `where` (H, W), in levels of 255."""
+        span = 1.0 if self.vqgan.unit_range else 2.0
+        low = 1 - span
+        apart = (first.float().clamp(low, 1) - second.float().clamp(low, 1)).abs().mean(1)[0]  # (H, W)
+        if where is not None:
+            apart = apart[torch.from_numpy(where).to(apart.device)]
+        return float(apart.mean()) * 255 / span
 
     def _kept_levels(self, shape: tuple[int, int]) -> int:
         """Return how many levels to keep of a map: at least the coarsest, never the finest."""

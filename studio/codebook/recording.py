@@ -8,6 +8,7 @@ decodes a part.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -30,6 +31,7 @@ class Recording:
     levels: int
     statistics: dict[nn.Module, tuple[Tensor, Tensor]] = field(default_factory=dict)
     kept: dict[nn.Module, Tensor] = field(default_factory=dict)
+    pixels: Tensor = field(default_factory=lambda: torch.zeros(1, 3, 0, 0))
 
     @property
     def is_complete(self) -> bool:
@@ -38,25 +40,34 @@ class Recording:
 
     def forget(self) -> None:
         """Give the memory of the activations back."""
-        self.kept = {}
+        self.kept, self.pixels = {}, torch.zeros(1, 3, 0, 0)
 
     def hold(self) -> Recording:
         """Return the same recording for one use, during which `forget` does not reach it."""
-        return Recording(self.levels, self.statistics, self.kept)
+        return Recording(self.levels, self.statistics, self.kept, self.pixels)
 
     @torch.inference_mode()
     def copy(self) -> Recording:
         """Return a recording to write into without changing this one."""
-        return Recording(self.levels, dict(self.statistics), {key: x.clone() for key, x in self.kept.items()})
+        kept = {key: x.clone() for key, x in self.kept.items()}
+        return Recording(self.levels, dict(self.statistics), kept, self.pixels.clone())
 
     @torch.inference_mode()
-    def take(self, box: Box, other: Recording, *, rows: int) -> None:
-        """Take the activations of the tokens in `box` over from a recording of the same size, `rows` tokens high."""
+    def take(self, box: Box, other: Recording, *, rows: int, then: Callable[[Tensor], Tensor]) -> None:
+        """Take activations and pixels of the tokens in `box` over from a recording of the same size.
+
+        Args:
+            rows: Of tokens.
+            then: What is done to the pixels.
+        """
         for key, theirs in other.kept.items():
             if key in self.kept:
                 at = box.scaled(theirs.shape[2] // rows)
                 place = (..., slice(at.top, at.bottom), slice(at.left, at.right))
                 self.kept[key][place] = theirs[place]
+        at = box.scaled(other.pixels.shape[2] // rows)
+        place = (..., slice(at.top, at.bottom), slice(at.left, at.right))
+        self.pixels[place] = then(other.pixels[place])
 
 
 class Turn(threading.local):
