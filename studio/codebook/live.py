@@ -166,7 +166,8 @@ class LivePicture:
     ) -> Matrix:
         """Set how much may change before the next exact decode by how far the last edits were `painted` off `exact`.
 
-        Pixels painted `since` count for nothing. Returns the shift of the edits up to `tokens`.
+        Pixels painted `since` count for nothing; an edit that was not painted at all sets no `limits`, since the next
+        may do more. Returns the shift of the edits up to `tokens`.
         """
         away = np.ones(self._pixels.shape[:2], bool)
         for box in since:
