@@ -44,15 +44,17 @@ class Drafting:
         drafts = self.drafts
         if drafts is None or not self._forms:
             return
-        shown = [it for inputs in self._forms.values() for it in inputs.values()]
+        places = [(form, key) for form, inputs in self._forms.items() for key in inputs]
+        shown = [self._forms[form][key] for form, key in places]
         name = gr.Textbox(visible=False)  # the page's own name, put in by the script
+        kept = gr.JSON(visible=False)  # what comes back, by its place in `shown`; the script puts it in
 
-        def restore(page: str, request: gr.Request) -> list[Any]:
-            owner, values = sessions.of(request), []
-            for form, inputs in self._forms.items():
-                kept = drafts.find(owner, form, page=page or "") or {}
-                values += [_fitting(component, kept.get(key)) for key, component in inputs.items()]
-            return values
+        def restore(page: str, request: gr.Request) -> dict[str, Any]:
+            owner, found = sessions.of(request), {}
+            for form in self._forms:
+                found[form] = drafts.find(owner, form, page=page or "") or {}
+            values = enumerate(found[form].get(key) for form, key in places)
+            return {str(i): _shown(shown[i], value) for i, value in values if _fits(shown[i], value)}
 
         texts = {
             component.elem_id: (form, key)
@@ -60,8 +62,11 @@ class Drafting:
             for key, component in inputs.items()
             if isinstance(component, gr.Textbox) and component.elem_id
         }
-        opened = blocks.load(restore, [name], shown, js=f"() => tessera.drafts.open({json.dumps(texts)})", **_QUIET)
-        opened.then(None, None, None, js="() => { tessera.drafts.begin(); }")
+        blocks.load(None, shown, None, js="(...values) => { tessera.drafts.found(values); }")
+        opened = blocks.load(restore, [name], [kept], js=f"() => tessera.drafts.open({json.dumps(texts)})", **_QUIET)
+        merge = f"(kept, ...values) => tessera.drafts.merged({json.dumps(places)}, kept, values)"
+        filled = opened.then(None, [kept, *shown], shown, js=merge)
+        filled.then(None, None, None, js="() => { tessera.drafts.begin(); }")
         for form, inputs in self._forms.items():
             names = ", ".join(f"'{key}'" for key in inputs)
             gr.on(
@@ -74,24 +79,22 @@ class Drafting:
             )
 
 
-def _fitting(component: Component, value: Any) -> Any:
-    """Return `value` if `component` can still show it: a model may be gone, a bound may have moved."""
-    if value is None:
-        return gr.skip()
+def _fits(component: Component, value: Any) -> bool:
+    """Tell whether `component` can still show `value`: a model may be gone, a bound may have moved."""
     if isinstance(component, gr.Dropdown | gr.Radio):
         choices = [choice[1] if isinstance(choice, tuple) else choice for choice in component.choices or []]
-        fits = value in choices if isinstance(value, str | int | float) else False
-    elif isinstance(component, gr.Slider | gr.Number):
+        return value in choices if isinstance(value, str | int | float) else False
+    if isinstance(component, gr.Slider | gr.Number):
         low, high = component.minimum, component.maximum
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        fits = is_number and (low is None or value >= low) and (high is None or value <= high)
-    elif isinstance(component, gr.Checkbox):
-        fits = isinstance(value, bool)
-    elif isinstance(component, gr.Textbox):
-        fits = isinstance(value, str)
-    elif isinstance(component, gr.HTML):
-        fits = isinstance(value, dict)
-        value = {**value, "kept": True} if fits and "source" in value else value  # canvases keep more in the browser
-    else:
-        fits = False
-    return value if fits else gr.skip()
+        return is_number and (low is None or value >= low) and (high is None or value <= high)
+    if isinstance(component, gr.Checkbox):
+        return isinstance(value, bool)
+    if isinstance(component, gr.Textbox):
+        return isinstance(value, str)
+    return isinstance(component, gr.HTML) and isinstance(value, dict)
+
+
+def _shown(component: Component, value: Any) -> Any:
+    """Return `value` as `component` shows it: canvases keep more in the browser."""
+    return {**value, "kept": True} if isinstance(component, gr.HTML) and "source" in value else value

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Error, Page, expect
 from served import example_picture
 from studio_page import Opened, Visit, opened_studio
+
+from studio.state.drafts import Drafts
 
 pytestmark = pytest.mark.browser
 
@@ -44,6 +48,33 @@ def test_an_unsent_prompt_and_every_setting_survive_a_reload(visit: Visit) -> No
     expect(page.get_by_label("number input for Steps")).to_have_value("33")
     expect(page.locator("#seed textarea, #seed input")).to_have_value("77")
     expect(page.get_by_label("192 × 256")).to_be_checked()
+
+
+def test_who_is_quicker_than_the_server_keeps_what_was_typed(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page shows itself before what was kept has come back; that then fills in what nobody has touched."""
+    page = visit()
+    page.click("#advanced > button")
+    steps = page.get_by_label("number input for Steps")
+    steps.fill("33")
+    steps.press("Tab")
+    write(page, "kept")
+    find, comes_back = Drafts.find, threading.Event()
+
+    def late(drafts: Drafts, owner: str, form: str, *, page: str = "") -> dict[str, Any] | None:
+        if page:
+            assert comes_back.wait(60)
+        return find(drafts, owner, form, page=page)
+
+    monkeypatch.setattr(Drafts, "find", late)
+    again(page)
+    page.fill(PROMPT, "quicker")
+    page.click("#advanced > button")
+    expect(steps).to_have_value("20")
+    comes_back.set()
+    expect(steps).to_have_value("33")
+    expect(page.locator(PROMPT)).to_have_value("quicker")
+    again(page)
+    expect(page.locator(PROMPT)).to_have_value("quicker")
 
 
 def test_a_page_closed_within_a_moment_of_typing_loses_nothing(visit: Visit) -> None:

@@ -8,6 +8,7 @@ import { adder, finder, transfers } from "./getting.js";
 
 const STYLE = new URL("models.css", import.meta.url).href;
 const KINDS = ["model", "lora", "embedding", "controlnet", "ip_adapter", "vae", "tiny_vae", "vqgan", "upscaler", "encoder", "motion", "unusable"];
+const SEVERAL = ["model", "embedding", "tiny_vae", "upscaler", "encoder", "motion"]; // kinds whose title is a plural
 
 /** A size as people say it. */
 export const size = (bytes) =>
@@ -73,9 +74,10 @@ class Models {
   }
 
   row(item) {
+    // says: one_model one_embedding one_tiny_vae one_upscaler one_encoder one_motion
     const row = make("button", { type: "button", class: `mp-row ${item.problem ? "is-bad" : ""}`, role: "option", "aria-selected": String(key(item) === this.chosen), onclick: () => { this.chosen = key(item); this.draw(); this.card.scrollIntoView({ block: "nearest" }); } },
       make("span", { class: "mp-name" }, item.name || item.id),
-      make("span", { class: "mp-tag" }, say(`kind_${item.kind}`)),
+      make("span", { class: "mp-tag" }, SEVERAL.includes(item.kind) ? say(`one_${item.kind}`) : say(`kind_${item.kind}`)),
       make("span", { class: "mp-base" }, item.base_title),
       make("span", { class: "mp-bytes" }, item.bytes ? size(item.bytes) : ""));
     row.dataset.id = item.id;

@@ -28,6 +28,7 @@ window.tessera = window.tessera || {};
   const shown = new Map(); // form -> its fields as Gradio last told them
   const typed = new Map(); // form -> texts that Gradio has not told of yet: it takes half a second, or does not while offline
   let timer = null, textTimer = null, hasBegun = false, isTouched = false;
+  let atFirst = []; // the values the page came with
 
   const post = async (form, content) => {
     const body = JSON.stringify({ page: name, content: JSON.parse(content) });
@@ -98,6 +99,19 @@ window.tessera = window.tessera || {};
       await Promise.race([flush(), new Promise((resolve) => setTimeout(resolve, OPENING_MS))]);
       return [name];
     },
+
+    /** Note the values the page came with. */
+    found: (values) => (atFirst = values.map((value) => JSON.stringify(value))),
+
+    /** What to show: what was `kept`, by its place, but where the artist was quicker than the server what is there now.
+     *  `places`: [form, name] of each of the `values` there are now. */
+    merged: (places, kept, values) => values.map((value, i) => {
+      const [form, name] = places[i];
+      const text = typed.get(form)?.[name];
+      if (text !== undefined) return text;
+      const isNew = isTouched && atFirst.length && JSON.stringify(value) !== atFirst[i];
+      return isNew || !(i in (kept ?? {})) ? value : kept[i];
+    }),
 
     /** From now on changes are the artist's; those before count only if somebody has touched the page already. */
     begin: () => {

@@ -59,7 +59,7 @@ window.tessera = window.tessera || {};
     let engine = "", start = "";
     const showStatus = () => {
       const works = document.querySelector(AT_WORK);
-      status.textContent = engine || tessera.say(works ? "at_work" : "ready");
+      status.textContent = status.title = engine || tessera.say(works ? "at_work" : "ready");
       status.dataset.busy = engine || works ? "yes" : "no";
     };
     document.addEventListener("stage-changed", showStatus);
