@@ -79,6 +79,11 @@ class Settings(BaseModel):
         description="Users whose pictures are made at once, their steps predicted in one go: faster in all, but the "
         "pictures then differ in the last bits; 1: one after another",
     )
+    compile_models: bool = Field(
+        False,
+        description="Compile SD models for this GPU: faster steps, after a wait of about a minute for each new size; "
+        "the pictures then differ in the last bits. Not with joined_jobs, offloaded models, LoRAs, control pictures",
+    )
     spare_engine: bool = Field(
         True,
         description="Keep a second process with the libraries loaded, 400 MB, so that a crash costs no 10 seconds; not "

@@ -1,7 +1,8 @@
 """The engine beside stock diffusers at full SD 1.5 and SDXL size, on a GPU; on a CPU it says that it was skipped.
 
-Arms: the engine; stock at its defaults (float32, as `from_pretrained` gives it); stock at its best (bfloat16,
-channels_last). All share seed, scheduler and steps, and are timed in turn.
+Arms: the engine; the engine with a compiled U-Net (the setting `compile_models`); stock at its defaults (float32, as
+`from_pretrained` gives it); stock at its best (bfloat16, channels_last) and that compiled. All share seed, scheduler
+and steps, and are timed in turn.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 from studio.bench import joined
 from studio.bench.random_models import SIDES, random_loaded
 from studio.bench.ratio import ratio, time_interleaved
+from studio.engine.compiled import Compiled
 from studio.engine.engine import Engine
 from studio.engine.noise import generators_of
 from studio.engine.store import Loaded
@@ -38,13 +40,16 @@ def run(settings: Settings, rounds: int) -> dict[str, Any]:
     return {f"full size {name}": measure(settings, name, rounds, device="cuda:0", dtype="bfloat16") for name in names}
 
 
-def measure(settings: Settings, name: str, rounds: int, *, device: str, dtype: str) -> dict[str, Any]:
+def measure(
+    settings: Settings, name: str, rounds: int, *, device: str, dtype: str, backend: str = "inductor"
+) -> dict[str, Any]:
     """Return the figures of one size.
 
     Args:
         name: "sd15", "sdxl", or "small".
         rounds: Interleaved rounds.
         device, dtype: Of the engine and of stock at its best; stock at its defaults is float32.
+        backend: Of torch.compile.
     """
     loaded = random_loaded(name, device=device, dtype=dtype)
     engine = Engine(settings)
@@ -70,6 +75,7 @@ def measure(settings: Settings, name: str, rounds: int, *, device: str, dtype: s
     }
     result |= _memory(engine, loaded, request) if device.startswith("cuda") else {}
     few = max(2, rounds // 4)
+    result |= _compiled(engine, loaded, request, few, default=default, backend=backend, goal=goal)
     result |= _batch(engine, loaded, request, few) | _joined(settings, loaded, request, few)
     return result | _idle(engine, loaded, request, rounds)
 
@@ -118,6 +124,52 @@ def _first(engine: Engine, loaded: Loaded, request: TextToImage) -> dict[str, An
         seconds.append(time.perf_counter() - begin)
     found = seconds[0] / statistics.median(seconds[1:])
     return {"first job / steady job": {"ratio": found, "goal": GOALS["first"], "met": found <= GOALS["first"]}}
+
+
+def _compiled(
+    engine: Engine,
+    loaded: Loaded,
+    request: TextToImage,
+    rounds: int,
+    *,
+    default: Callable[[], Any],
+    backend: str,
+    goal: float,
+) -> dict[str, Any]:
+    """The engine with a compiled U-Net beside itself without, and beside stock, also compiled; with the wait for it."""
+    model, plain = loaded.model, watched(engine, loaded, request)
+    pipeline = copy.copy(model.pipeline)
+    pipeline.unet = torch.compile(model.unet, dynamic=False, backend=backend)
+    model.compiled = Compiled(model.unet, backend=backend)
+    fast, best = watched(engine, loaded, request), stock(pipeline, loaded, request)
+    begin = time.perf_counter()
+    fast()
+    wait = time.perf_counter() - begin
+    problem, found = model.compiled.problem, model.compiled
+
+    def without() -> Any:
+        model.compiled = None
+        try:
+            return plain()
+        finally:
+            model.compiled = found
+
+    arms = {"compiled": fast, "plain": without, "best": best, "default": default}
+    seconds = time_interleaved(arms, rounds=rounds)
+    apart = _apart(fast(), without())
+    model.compiled = None
+    if problem:
+        return {"compiled": f"skipped: {problem}"}
+    gain = ratio(seconds["default"], seconds["compiled"])
+    tax = ratio(seconds["compiled"], seconds["best"])
+    return {
+        "engine / engine compiled": ratio(seconds["plain"], seconds["compiled"]).as_row(),
+        "stock at its defaults / engine compiled": gain.as_row(goal=goal, met=gain.low >= goal),
+        "engine compiled with previews / stock at its best, compiled": tax.as_row(
+            goal=GOALS["streaming"], met=tax.low <= GOALS["streaming"]
+        ),
+        "compiling": {"seconds": wait, "mean_levels_apart": apart},
+    }
 
 
 def _memory(engine: Engine, loaded: Loaded, request: TextToImage) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from studio.engine.result import Previews, Result, facts_of, offload_note
 from studio.engine.script import read_prompts
 from studio.engine.store import Loaded
 from studio.engine.trajectories import Trajectories
-from studio.events import Cancelled, Decoding, Event, Step
+from studio.events import Cancelled, Decoding, Event, Loading, Step
 from studio.prompt.spoken import Spoken, spoken
 from studio.requests import Sampled
 
@@ -87,6 +87,8 @@ def sample_loop(
         options = replace(options, replay=asked.take_up.replay)
     begin = time.perf_counter()
     words = _read(engine, asked)
+    is_compiled, waited = yield from _compiled(asked, options, words.scripts, should_stop)
+    begin += waited
     filming = Filming(loaded.preview, codebook_of(model))
     steps = denoise(model, _plan(asked, words.scripts), options, should_stop=should_stop)
     try:
@@ -104,6 +106,8 @@ def sample_loop(
     final = last.latents if last.is_last else last.clean
     images = tuple(picture for part in final.split(asked.rows) for picture in to_pictures(model.decode(part)))
     facts = {**facts_of(loaded), **words.facts, **(control.facts if control else {})}
+    if is_compiled:
+        facts["compiled"] = True
     if asked.ends_at is None:
         _keep(engine.trajectories, asked, filming)
         if not last.is_last:
@@ -111,6 +115,8 @@ def sample_loop(
     if options.seat is not None and options.seat.shared_steps:
         facts["joined_steps"] = options.seat.shared_steps
     notes = (*words.notes, *(control.notes if control else ()), *offload_note(loaded))
+    if getattr(model, "compiled", None) is not None:
+        notes += model.compiled.notes
     latents, seconds = final.cpu().numpy(), time.perf_counter() - begin
     seeds, _ = seeds_of_request(asked.request)
     return Result(images, seeds, seconds, facts, notes, latents, filming.films(), took)
@@ -152,6 +158,31 @@ def _read(engine: Engine, asked: Asked) -> _Words:
         size=asked.size,
     )
     return _Words(read.scripts, {**worn.facts, **_facts_of_pictures(said, variation)}, (*read.notes, *worn.notes))
+
+
+def _compiled(
+    asked: Asked, options: LoopOptions, scripts: tuple[Script, ...], should_stop: Callable[[], bool]
+) -> Generator[Event, None, tuple[bool, float]]:
+    """Yield Loading and run the first step once before, where the compiler does not know runs of this form yet.
+
+    Returns whether the run is compiled, and the seconds that it waited for that.
+    """
+    model, compiled = asked.loaded.model, getattr(asked.loaded.model, "compiled", None)
+    if compiled is None:
+        return False, 0.0
+    compiled.is_on = options.steering is None and not model.adapters.loras.loaded
+    begin = time.perf_counter()
+    if compiled.is_on and not compiled.has_run(_form(asked, scripts)):
+        yield Loading(f"{asked.loaded.card.name}: compiling for {asked.size[0]}×{asked.size[1]}, once")
+        next(denoise(model, _plan(asked, scripts), replace(options, replay=None), should_stop=should_stop), None)
+    return compiled.is_on and not compiled.problem, time.perf_counter() - begin
+
+
+def _form(asked: Asked, scripts: Sequence[Script]) -> tuple[object, ...]:
+    """Return what the compiler makes own code for, as far as it shows before the run."""
+    first = [script.conditionings[0] for script in scripts]
+    words = tuple(dict.fromkeys((one.positive.text.shape, one.negative is None, len(one.also)) for one in first))
+    return asked.size, asked.rows, words, asked.options.extra_channels is None
 
 
 def _plan(asked: Asked, scripts: tuple[Script, ...]) -> Plan:

@@ -16,6 +16,7 @@ from studio.engine import offload
 from studio.engine.addons import scan_addons
 from studio.engine.catalog import ModelCard
 from studio.engine.checksums import Checksums
+from studio.engine.compiled import Compiled, keep_code_in
 from studio.engine.device import DeviceChoice, Placement, choose_device
 from studio.engine.families import loader_of
 from studio.engine.memory import is_out_of_memory, release
@@ -64,6 +65,9 @@ class ModelStore:
         self._preview_folder = settings.cache_dir / "previews"
         self._folders = settings.checkpoint_folders
         self._offload, self._quantization = settings.offload, settings.quantization
+        self._compiles = settings.compile_models and settings.joined_jobs == 1
+        if self._compiles:
+            keep_code_in(settings.cache_dir / "compiled")
         self._loaded: OrderedDict[tuple[str, str], Loaded] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -144,6 +148,8 @@ class ModelStore:
                 placement = self.device.placement((yield from self._measured_dtype(card, checksum)))
             placement = replace(placement, quantization=self._quantization)
             model, placement = yield from self._on_the_ladder(card, placement)
+            if self._compiles and card.family == "stable_diffusion" and not placement.offload:
+                model.compiled = Compiled(model.unet)
             yield Loading(f"{card.name}: preview", 0.95)
             preview, sharp = self._previews(card, getattr(model, "first_stage", model))
         except (RuntimeError, MemoryError) as error:

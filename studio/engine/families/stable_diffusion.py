@@ -22,6 +22,7 @@ from studio.engine.adapters import Adapters
 from studio.engine.autoencoders import AutoencoderRack
 from studio.engine.catalog import ModelCard
 from studio.engine.checkpoint import read_json
+from studio.engine.compiled import Compiled
 from studio.engine.control import ControlRack
 from studio.engine.denoise import Conditioning
 from studio.engine.device import Placement
@@ -54,6 +55,7 @@ class StableDiffusion:
         self.prompts = PromptCache(self._embed)
         self.adapters, self.controls = Adapters(pipeline), ControlRack()
         self.autoencoders = AutoencoderRack(pipeline.vae)
+        self.compiled: Compiled | None = None
         self.factor = 2 ** (len(self.autoencoder.config.block_out_channels) - 1)
 
     @property
@@ -117,7 +119,7 @@ class StableDiffusion:
         added: dict[str, Any] = {"text_embeds": embedding.pooled, "time_ids": embedding.sizes} if self.is_xl else {}
         if embedding.picture is not None:
             added["image_embeds"] = [embedding.picture]
-        return self.unet(
+        return (self.compiled or self.unet)(
             latents,
             timestep,
             encoder_hidden_states=embedding.text,
