@@ -163,10 +163,11 @@ ControlNetName = Annotated[
     Field(max_length=200, title="ControlNet", description="What it was made for; empty: the first that fits the model"),
 ]
 ControlPreprocessor = Annotated[
-    Literal["none", "canny", "invert"],
+    Literal["none", "canny", "invert", "inpaint"],
     Field(
         title="Prepare",
-        description="None: it is a control map already; canny draws its edges; invert is for dark lines on white",
+        description="None: it is a control map already; canny draws its edges; invert is for dark lines on white; "
+        "inpaint leaves out what is painted over",
     ),
 ]
 ControlScale = Annotated[

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from PIL import Image
 
@@ -30,7 +29,9 @@ from studio.events import Loading
 from studio.requests import Controlled, ControlUse, Sampled
 
 LayControl: TypeAlias = Callable[[Image.Image], tuple[Image.Image, tuple[str, ...]]]
-"""Returns what of a control picture a run sees, RGB at the run's size, and what to tell the artist of it."""
+"""Returns what of a control picture a run sees, at the run's size, and what to tell the artist of it.
+
+The picture is RGB, or RGBA where the run paints a part alone: that has no alpha."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Hint:
 
     Attributes:
         net: A diffusers `ControlNetModel` that fits the model's U-Net.
-        picture: (1, 3, H, W) in [0, 1], on the model's device and in its dtype.
+        picture: (1, 3, H, W) in [0, 1], or -1 where there is none, on the model's device and in its dtype.
         scale: How strongly it acts; 1 is as it was trained.
         begin, end: The share of the run, in [0, 1], in which it acts.
     """
@@ -184,9 +185,8 @@ def _check_times(uses: Sequence[ControlUse]) -> None:
 
 
 def _as_map(picture: Image.Image, use: ControlUse) -> torch.Tensor:
-    """Return the control map made of an RGB picture as (1, 3, H, W) float32 in [0, 1]."""
-    values = np.asarray(prepared(picture, use.preprocessor), dtype=np.float32) / 255  # (H, W, 3)
-    return torch.from_numpy(values).permute(2, 0, 1)[None].contiguous()
+    """Return the control map made of a picture as (1, 3, H, W) float32 in [0, 1], -1 where there is none."""
+    return torch.from_numpy(prepared(picture, use.preprocessor)).permute(2, 0, 1)[None].contiguous()
 
 
 def _chosen(model: Any, uses: Sequence[ControlUse], folders: Sequence[Path]) -> list[AddOn]:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from studio.errors import InvalidRequest
 from studio.pictures import opaque
 
 _CANNY = (100, 200)  # hysteresis thresholds on 8-bit gradients, as ControlNet's own Canny annotator has them
@@ -31,14 +32,32 @@ def fitted(
     return opaque(picture, "black").resize(size, Image.Resampling.LANCZOS, box=box), notes
 
 
-def prepared(picture: Image.Image, preprocessor: str) -> Image.Image:
-    """Return the control map made of an RGB `picture`: itself, its edges ("canny") or its opposite ("invert")."""
+def prepared(picture: Image.Image, preprocessor: str) -> np.ndarray:
+    """Return the control map made of `picture` as (h, w, 3) float32 in [0, 1], and -1 where there is none.
+
+    Args:
+        picture: RGB; or RGBA, where what has no alpha is what the run paints.
+        preprocessor: "none" (the picture is a map), "canny" (its edges), "invert" (its opposite), or "inpaint" (what
+            the run paints is -1, as the ControlNets for inpainting were trained).
+
+    Raises InvalidRequest for "inpaint" where a run paints everything.
+    """
+    pixels = np.asarray(picture.convert("RGB"))
     if preprocessor == "invert":
-        return Image.fromarray(255 - np.asarray(picture))
-    if preprocessor == "canny":
-        edges = cv2.Canny(cv2.cvtColor(np.asarray(picture), cv2.COLOR_RGB2GRAY), *_CANNY)  # (h, w)
-        return Image.fromarray(np.repeat(edges[..., None], 3, axis=2))
-    return picture
+        pixels = 255 - pixels
+    elif preprocessor == "canny":
+        edges = cv2.Canny(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), *_CANNY)  # (h, w)
+        pixels = np.repeat(edges[..., None], 3, axis=2)
+    values = pixels.astype(np.float32) / 255
+    if preprocessor == "inpaint":
+        if picture.mode != "RGBA":
+            raise InvalidRequest(
+                "This run has no painted part to leave out of the control picture.",
+                "Prepare it in another way here, or use it in Inpaint.",
+                field="control_preprocessor",
+            )
+        values[np.asarray(picture.getchannel("A")) == 0] = -1
+    return values
 
 
 def _middle(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[float, float, float, float]:

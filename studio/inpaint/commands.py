@@ -62,6 +62,8 @@ def run(args: argparse.Namespace, settings: Settings, out: Out) -> int:
 
     def paint(source: Path, target: Path) -> None:
         files = {"source": desk.put(source), **({"mask": desk.put(masks[source])} if masks else {})}
+        if values.get("control_preprocessor") == "inpaint" and "control" not in values:
+            files["control"] = files["source"]  # it is what such a network was made to see
         desk.run(parse({**own, **values, **files}), target if args.out else None)
 
     return batch.run(paint, desk.say)

@@ -43,7 +43,7 @@ def run(
         soft=request.soft,
         should_stop=should_stop,
         take_up=context.take_up,
-        lay_control=partial(lay_control, canvas=canvas, extend=request.extend, size=size),
+        lay_control=partial(lay_control, canvas=canvas, extend=request.extend, mask=mask),
     )
     result = yield from shown_in_place(canvas, loop, count=request.batch)
     if result is None:
@@ -53,11 +53,12 @@ def run(
 
 
 def lay_control(
-    picture: Image.Image, *, canvas: Canvas, extend: tuple[int, int, int, int], size: tuple[int, int]
+    picture: Image.Image, *, canvas: Canvas, extend: tuple[int, int, int, int], mask: np.ndarray
 ) -> tuple[Image.Image, tuple[str, ...]]:
-    """Return what a control picture shows of the part worked on, RGB at `size`, and what to tell the artist of it.
+    """Return what a control picture shows of the part worked on, and what to tell the artist of it.
 
     One of the source's size lies on the source, and what is added around is black; any other covers the whole canvas.
+    It is RGBA and as large as `mask` (h, w), strengths in [0, 1]: what is painted by more than half has no alpha.
     """
     height, width = canvas.final_mask.shape
     left, top, right, bottom = extend
@@ -66,4 +67,6 @@ def lay_control(
     pixels = np.asarray(whole)
     if picture.size == source:
         pixels = np.pad(pixels, ((top, bottom), (left, right), (0, 0)))
-    return Image.fromarray(resize(take(pixels, canvas.box), size)), notes
+    seen = resize(take(pixels, canvas.box), (mask.shape[1], mask.shape[0]))
+    alpha = np.where(mask > 0.5, 0, 255).astype(np.uint8)
+    return Image.fromarray(np.dstack([seen, alpha])), notes

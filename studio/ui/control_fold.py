@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.components import Component
 from PIL import Image
 
-from studio.requests import MAX_CONTROLS, Controlled, ControlUse
+from studio.requests import MAX_CONTROLS, Controlled, ControlUse, Inpaint
 from studio.ui import components
 from studio.ui.addon_choice import addon_choices
 from studio.ui.form import Form
@@ -21,6 +21,7 @@ from studio.ui.wells import picture_well, read_well, stored_well
 
 _FIRST = "create_control_first"
 _PREPARED = ("none", "canny", "invert")
+_PAINTED = "inpaint"  # offered where a part is painted
 _FURTHER = ("create_control_second", "create_control_third")
 _HOW = ("net", "preprocessor", "scale", "start", "end")
 _PLACES = range(2, MAX_CONTROLS + 1)
@@ -110,7 +111,8 @@ def _one(page: Page, form: Form, name: str) -> gr.HTML:
     well = picture_well("create_control_picture", examples=examples, elem_id=f"{name}-picture")
     choices = addon_choices(page.studio.settings, "controlnet", none=_FIRST)
     form.dropdown("control_net", choices, value="", elem_id=f"{name}-net")
-    prepared = [(text(f"create_prepare_{it}"), it) for it in _PREPARED]
+    ways = (*_PREPARED, _PAINTED) if issubclass(form.request, Inpaint) else _PREPARED
+    prepared = [(text(f"create_prepare_{it}"), it) for it in ways]
     form.radio("control_preprocessor", prepared, value="none", elem_classes=["pills"], elem_id=f"{name}-prepare")
     form.slider("control_scale", elem_id=f"{name}-scale")
     with gr.Row():

@@ -24,6 +24,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "create_prepare_none": ("As it is", "原样"),
     "create_prepare_canny": ("Edges", "边缘"),
     "create_prepare_invert": ("Inverted", "反相"),
+    "create_prepare_inpaint": ("Painted part out", "去掉涂抹处"),
     "create_tokens": ("{tokens} of {room} tokens", "{tokens} / {room} 个词元"),
     "create_tokens_cut": (
         "{tokens} of {room} tokens: the model does not read the end",
@@ -90,7 +91,10 @@ FIELDS: dict[str, tuple[str, str]] = {
     "guidance_end": ("引导终点", "到总步数的哪个比例为止；不引导的步更快"),
     "control": ("控制图", "它的形状会引导画面"),
     "control_net": ("ControlNet", "按其用途选择；留空：首个适合该模型的"),
-    "control_preprocessor": ("预处理", "原样：已是控制图；边缘：提取轮廓；反相：用于白底深色线稿"),
+    "control_preprocessor": (
+        "预处理",
+        "原样：已是控制图；边缘：提取轮廓；反相：用于白底深色线稿；去掉涂抹处：修复用",
+    ),
     "control_scale": ("控制强度", "多大程度遵循形状"),
     "control_start": ("控制起点", "从总步数的哪个比例开始起作用"),
     "control_end": ("控制终点", "到总步数的哪个比例为止"),

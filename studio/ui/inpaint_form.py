@@ -111,6 +111,8 @@ class InpaintForm(Form):
         given["fill_colour"] = as_hex(given["fill_colour"])
         if given["method"] == "diffusion":  # the others take no control picture, and hide it
             given |= self.steering.read(values)
+            if given["control_preprocessor"] == "inpaint" and given["control"] is None:
+                given["control"] = canvas.source  # it is what such a network was made to see
         return parse({**given, "kind": "inpaint", "source": canvas.source, "mask": canvas.mask, "extend": extend})
 
     def fill(self, recipe: dict[str, Any]) -> list[Any]:

@@ -272,12 +272,18 @@ def test_a_picture_of_another_shape_is_cut_never_stretched(photo: Image.Image) -
 
 
 def test_preprocessors_make_control_maps(photo: Image.Image) -> None:
-    edges = np.asarray(prepared(photo, "canny"))
-    assert set(np.unique(edges)) == {0, 255} and 0.005 < (edges > 0).mean() < 0.2
+    edges = prepared(photo, "canny")
+    assert set(np.unique(edges)) == {0, 1} and 0.005 < (edges > 0).mean() < 0.2
     clear = Image.new("RGBA", (8, 8), (255, 255, 255, 0))
     black = fitted(clear, (8, 8))[0]
-    assert np.asarray(prepared(black, "none")).max() == 0
-    np.testing.assert_array_equal(np.asarray(prepared(black, "invert")), 255)
+    assert prepared(black, "none").max() == 0
+    np.testing.assert_array_equal(prepared(black, "invert"), 1)
+    half = Image.new("RGBA", (2, 1), (255, 0, 0, 255))
+    half.putpixel((1, 0), (255, 0, 0, 0))
+    np.testing.assert_array_equal(prepared(half, "inpaint"), [[[1, 0, 0], [-1, -1, -1]]])
+    np.testing.assert_array_equal(prepared(half, "none"), [[[1, 0, 0], [1, 0, 0]]])
+    with pytest.raises(InvalidRequest, match="no painted part"):
+        prepared(photo, "inpaint")
 
 
 def test_the_share_of_the_run_in_which_it_acts() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ from tests.inpaint.test_repaint import MASK, PICTURE, asked, ours, stock
 from tests.stylize.waves import waves
 
 SHAPES = (waves(96, 64, seed=4), waves(96, 64, seed=5))
+NOTHING = np.zeros((64, 128), np.float32)
+"""A mask of nothing, of a picture that got 32 columns more."""
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +85,46 @@ def test_repainting_under_control_is_the_stock_pipelines(
     assert [result.facts["control"]["name"], result.facts["more_controls"][0]["name"]] == ["one", "two"]
 
 
+def test_a_network_for_inpainting_sees_the_picture_without_the_painted_part(
+    engine: Engine, models: Path, nets: list[ControlNetModel], context: Context, painted: Callable[..., dict[str, Any]]
+) -> None:
+    values = painted(grow=0, feather=0, area="whole", size=80, match_colours=False)
+    request = asked(
+        **{
+            **values,
+            "scheduler": "euler_a",
+            "control": values["source"],
+            "control_preprocessor": "inpaint",
+            "control_net": "one",
+        }
+    )
+    canvas = prepare(request, context.read_picture)
+    pipeline, shared = stock(
+        StableDiffusionControlNetInpaintPipeline, models / "tiny-sd", engine, request, controlnet=nets[0]
+    )
+    encode = loaded(engine, "tiny-sd").model.encode
+    pipeline._encode_vae_image = lambda image, generator: encode(image)
+    known = np.asarray(PICTURE, np.float32) / 255
+    known[MASK > 0.5] = -1  # diffusers' documentation, "make_inpaint_condition"
+    expected = pipeline(
+        image=to_tensor(PICTURE),
+        mask_image=torch.from_numpy(MASK)[None, None],
+        control_image=torch.from_numpy(known).permute(2, 0, 1)[None],
+        controlnet_conditioning_scale=1.0,
+        strength=1.0,
+        height=64,
+        width=96,
+        **shared,
+    ).images[0]
+    lay = partial(lay_control, canvas=canvas, extend=(0, 0, 0, 0), mask=MASK)
+    _, result = ours(engine, "tiny-sd", request, strength=1.0, mask=MASK, lay_control=lay)
+    assert result.images[0].tobytes() == expected.tobytes()
+    _, plain = ours(engine, "tiny-sd", request.with_changes(control_preprocessor="none"), strength=1.0, mask=MASK)
+    assert plain.images[0].tobytes() != expected.tobytes()
+    ending = list(run_inpaint(request, context, lambda: False))[-1]
+    assert isinstance(ending, Finished) and ending.facts["control"]["name"] == "one"
+
+
 def test_image_to_image_under_control_is_the_stock_pipelines(
     engine: Engine, models: Path, nets: list[ControlNetModel], controls: dict[str, Any]
 ) -> None:
@@ -121,23 +164,23 @@ def test_a_control_picture_of_the_sources_size_lies_on_the_source(
 ) -> None:
     request = asked(**painted(mask=None, extend=(0, 0, 32, 0), area="whole"))
     canvas = prepare(request, context.read_picture)
-    seen, notes = lay_control(SHAPES[0], canvas=canvas, extend=request.extend, size=(128, 64))
-    np.testing.assert_array_equal(np.asarray(seen)[:, :96], np.asarray(SHAPES[0]))
-    assert not np.asarray(seen)[:, 96:].any() and notes == ()
+    seen, notes = lay_control(SHAPES[0], canvas=canvas, extend=request.extend, mask=NOTHING)
+    np.testing.assert_array_equal(np.asarray(seen.convert("RGB"))[:, :96], np.asarray(SHAPES[0]))
+    assert not np.asarray(seen.convert("RGB"))[:, 96:].any() and notes == ()
     wide = waves(256, 128, seed=4)
-    seen, notes = lay_control(wide, canvas=canvas, extend=request.extend, size=(128, 64))
-    assert np.asarray(seen)[:, 96:].any() and notes == ()
-    _, notes = lay_control(waves(64, 64, seed=4), canvas=canvas, extend=request.extend, size=(128, 64))
+    seen, notes = lay_control(wide, canvas=canvas, extend=request.extend, mask=NOTHING)
+    assert np.asarray(seen.convert("RGB"))[:, 96:].any() and notes == ()
+    _, notes = lay_control(waves(64, 64, seed=4), canvas=canvas, extend=request.extend, mask=NOTHING)
     assert notes == ("The control picture was cut to the middle, to fit 128×64.",)
 
 
 def test_the_part_is_cut_where_the_canvas_is_cut(context: Context, painted: Callable[..., dict[str, Any]]) -> None:
     canvas = prepare(asked(**painted(padding=0, grow=0, feather=0)), context.read_picture)
     assert canvas.box.width < 96
-    size = canvas.box.width, canvas.box.height
-    seen, _ = lay_control(SHAPES[0], canvas=canvas, extend=(0, 0, 0, 0), size=size)
+    whole = np.zeros((canvas.box.height, canvas.box.width), np.float32)
+    seen, _ = lay_control(SHAPES[0], canvas=canvas, extend=(0, 0, 0, 0), mask=whole)
     part = (canvas.box.left, canvas.box.top, canvas.box.right, canvas.box.bottom)
-    np.testing.assert_array_equal(np.asarray(seen), np.asarray(SHAPES[0].crop(part)))
+    np.testing.assert_array_equal(np.asarray(seen.convert("RGB")), np.asarray(SHAPES[0].crop(part)))
 
 
 @pytest.mark.parametrize("method", ["telea", "tokens"])

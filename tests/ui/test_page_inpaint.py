@@ -401,6 +401,14 @@ def test_a_control_picture_steers_painting_and_stays_out_of_repairs(tab: Tab, sm
     expect(page.locator(f"{well} .well-tile")).to_have_count(1)
     page.click("#inpaint-generate")
     expect(page.locator(STAGE)).to_contain_text("takes no control picture")  # this model; the picture came through
+    page.click(f"{well} .well-tile button")
+    expect(page.locator(f"{well} .well-tile")).to_have_count(0)
+    page.click("#inpaint-control-prepare label:has-text('Painted part out')")
+    page.click("#inpaint-generate")
+    expect(page.locator(STAGE)).to_contain_text("takes no control picture")  # the picture itself is the control picture
+    page.click("#inpaint-control-prepare label:has-text('As it is')")
+    page.set_input_files(f"{well} .well-file", small)
+    expect(page.locator(f"{well} .well-tile")).to_have_count(1)
     tab.choose_method("Repair, smooth")
     expect(page.locator("#inpaint-control-fold")).to_be_hidden()
     assert tab.generate().control is None

@@ -70,7 +70,7 @@ def built_by_the_page() -> set[str]:
         *(f"{title}_help" for title in ("style_method", "style_then", "style_last")),
         *(f"send_to_{tab.id}" for tab in TABS if tab.receives),
         *(f"create_axis_{axis}" for axis in AXES),
-        *(f"create_prepare_{name}" for name in control_fold._PREPARED),
+        *(f"create_prepare_{name}" for name in (*control_fold._PREPARED, control_fold._PAINTED)),
         *(f"train_{name}" for name in (*KINDS, *EFFORTS)),
     }
 
