@@ -202,6 +202,29 @@ def test_undo_restores_the_identical_map_and_picture_and_redo_the_edit(painting:
     assert painting.text() == edited
 
 
+def test_undo_can_be_clicked_before_the_exact_picture_has_come(painting: Painting) -> None:
+    page, undo, redo = (
+        painting.page,
+        painting.page.locator("[data-name=undo]"),
+        painting.page.locator("[data-name=redo]"),
+    )
+    expect(undo).to_be_disabled()
+    painting.run(f"void ({APP}.desk.settle = () => new Promise(() => {{}}))")  # it never comes
+    painting.choose(another(painting.codes()))
+    page.mouse.move(*painting.at(2, 2))
+    page.mouse.down()
+    page.mouse.move(*painting.at(2, 6), steps=4)
+    page.mouse.up()
+    expect(undo).to_be_enabled()
+    undo.click()
+    expect(redo).to_be_enabled()
+    expect(undo).to_be_disabled()
+    redo.click()
+    expect(undo).to_be_enabled()
+    painting.run(f"void (delete {APP}.desk.settle)")
+    painting.rest()
+
+
 def test_replace_all_swaps_a_code_everywhere_by_two_clicks(painting: Painting) -> None:
     before = painting.codes()
     old = int(np.bincount(before.ravel()).argmax())

@@ -81,8 +81,9 @@ export class Desk {
       if (change.operation) {
         this.operations.push(change.operation);
         this.undone = [];
-        await this.#keep();
       }
+      this.on.change();
+      if (change.operation) await this.#keep();
       return Boolean(change.operation);
     });
   }
@@ -92,6 +93,7 @@ export class Desk {
       if (!this.operations.length) return;
       await this.#change("undo", {});
       this.undone.push(this.operations.pop());
+      this.on.change();
       await this.#keep();
     });
   }
@@ -101,6 +103,7 @@ export class Desk {
       if (!this.undone.length) return;
       await this.#change("redo", {});
       this.operations.push(this.undone.pop());
+      this.on.change();
       await this.#keep();
     });
   }
@@ -156,7 +159,7 @@ export class Desk {
     if (change.cells.length) this.canvas.putCodes(change.cells, change.codes);
     if (change.box) this.canvas.putPatch(change.box, change.rgb);
     if (!change.exact && name !== "dab") this.timer = setTimeout(() => this.settle().catch(() => {}), SETTLE_MS);
-    if (name !== "dab") this.on.change();
+    if (name === "settle") this.on.change(); // the others say so once they have recorded it
     return change;
   }
 
