@@ -16,9 +16,7 @@ import multiprocessing
 import pickle
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
@@ -28,11 +26,10 @@ import psutil
 
 from studio.errors import StudioError
 from studio.events import ENDINGS, Cancelled, Event, Loading
-from studio.process import child
+from studio.process import child, spare
 from studio.process.engine import EngineWork
 from studio.process.messages import (
     Answered,
-    Begin,
     Call,
     Done,
     Happened,
@@ -40,7 +37,6 @@ from studio.process.messages import (
     Notice,
     Order,
     Phase,
-    Prepared,
     Raised,
     Ready,
     Refused,
@@ -61,8 +57,6 @@ _LOOK_SECONDS = 0.5  # between two looks at an engine that says nothing
 _POLL_SECONDS = 0.05  # between two questions whether to stop
 _STARTS = 3  # engines that may die while starting before no other is tried
 _FAREWELL_SECONDS = 5.0
-_SPARE_AFTER_SECONDS = 20.0
-_SPARE_ROOM_BYTES = 4 * 2**30
 
 
 class EngineLost(StudioError):
@@ -87,11 +81,14 @@ class EngineHost:
         *,
         build: child.Build = EngineWork,
         patience_seconds: float = PATIENCE_SECONDS,
-        spare_after_seconds: float = _SPARE_AFTER_SECONDS,
+        spare_after_seconds: float = spare.AFTER_SECONDS,
     ) -> None:
         self._settings, self._build, self._patience = settings, build, patience_seconds
-        self._spare: _Spare | None = None
-        self._spare_after, self._quiet_since = spare_after_seconds, time.monotonic()
+        self._spare = spare.Spare(
+            lambda: self._spawn(False, is_spare=True),
+            is_wanted=settings.spare_engine,
+            after_seconds=spare_after_seconds,
+        )
         self._tickets = itertools.count(1)
         self._waiting: dict[int, Inbox] = {}
         self._guard = threading.Lock()  # of _waiting, and of writing to the pipe
@@ -121,8 +118,7 @@ class EngineHost:
     @property
     def has_spare(self) -> bool:
         """Whether an engine stands by with its libraries loaded."""
-        spare = self._spare
-        return spare is not None and spare.is_prepared and spare.process.is_alive()
+        return self._spare.is_ready
 
     def start(self, *, warm_up: bool = True) -> None:
         """Begin in the background; `warm_up` also loads the default model."""
@@ -133,10 +129,10 @@ class EngineHost:
     def close(self) -> None:
         """End the engine; what it was doing is cancelled."""
         self._closing = True
+        self._spare.close()
         with self._guard:
-            for process in (self._process, self._spare.process if self._spare else None):
-                if process is not None:
-                    process.kill()  # it holds nothing that is not on the disk already
+            if self._process is not None:
+                self._process.kill()  # it holds nothing that is not on the disk already
         if self._thread is not None:
             self._thread.join(_FAREWELL_SECONDS)
 
@@ -230,7 +226,7 @@ class EngineHost:
         failed_starts = 0
         while not self._closing and self._refusal is None:
             self.phase = "starting the engine"
-            connection, process = self._take_spare() or self._spawn(warm_up)
+            connection, process = self._spare.take() or self._spawn(warm_up)
             self._adopt(connection, process)
             if self._closing:
                 process.kill()
@@ -250,8 +246,7 @@ class EngineHost:
                     f"The engine ended {_STARTS} times while starting.", "See the log; python launch.py doctor helps."
                 )
             self._drop_all(error)
-        if self._spare is not None:
-            self._spare.end()
+        self._spare.end()
         if self._refusal is not None:
             self.notice = str(self._refusal)
         self.phase = ""
@@ -282,39 +277,6 @@ class EngineHost:
         with self._guard:
             self._process, self._connection = process, connection
 
-    def _take_spare(self) -> tuple[Connection, BaseProcess] | None:
-        """Return the spare engine, told to be the engine now, or None if there is none that lives."""
-        with self._guard:
-            spare, self._spare = self._spare, None
-        if spare is None:
-            return None
-        try:
-            spare.connection.send_bytes(pickle.dumps(Begin()))
-        except OSError:
-            spare.end()
-            return None
-        return spare.connection, spare.process
-
-    def _look_after_spare(self) -> None:
-        """Prepare a spare engine when this one has been idle for long enough and there is memory for it."""
-        spare = self._spare
-        if spare is not None and not spare.process.is_alive():
-            spare.end()
-            self._spare, self._quiet_since = None, time.monotonic()  # not at once: memory may be short
-        elif spare is not None and not spare.is_prepared and spare.connection.poll():
-            spare.is_prepared = isinstance(pickle.loads(spare.connection.recv_bytes()), Prepared)
-        if self._spare is not None or self._closing or not self._settings.spare_engine:
-            return
-        if time.monotonic() - self._quiet_since < self._spare_after:
-            return
-        if psutil.virtual_memory().available < _SPARE_ROOM_BYTES:
-            return
-        made = _Spare(*self._spawn(False, is_spare=True))
-        with self._guard:
-            self._spare = made
-        if self._closing:
-            made.end()
-
     def _listen(self, connection: Connection, process: BaseProcess) -> str:
         """Pass on what the engine says until it is gone; return why it was ended, if it was ended from here."""
         assert self._watch is not None
@@ -325,9 +287,9 @@ class EngineHost:
                         process.kill()
                         return f"The engine did not move for {self._patience:.0f} seconds and was stopped."
                     if self._settled.is_set() and not self._waiting:
-                        self._look_after_spare()
+                        self._spare.look_after()
                     continue
-                self._quiet_since = time.monotonic()
+                self._spare.engine_worked()
                 message = pickle.loads(connection.recv_bytes())
             except (EOFError, OSError):
                 return ""
@@ -360,21 +322,6 @@ class EngineHost:
             lost, self._waiting = self._waiting, {}
         for ticket, inbox in lost.items():
             inbox.put(Raised(ticket, error))
-
-
-@dataclass(slots=True)
-class _Spare:
-    """An engine that has not begun."""
-
-    connection: Connection
-    process: BaseProcess
-    is_prepared: bool = False
-
-    def end(self) -> None:
-        """Let the process go."""
-        self.process.kill()
-        self.connection.close()
-        self.process.join()
 
 
 def _processor_seconds(process: psutil.Process) -> float:

@@ -232,7 +232,7 @@ def spared() -> Iterator[EngineHost]:
         pytest.MonkeyPatch.context() as patch,
         EngineHost(Settings(), build=Prepares, spare_after_seconds=0.1) as running,
     ):
-        patch.setattr("studio.process.host._SPARE_ROOM_BYTES", 0)  # a small machine has a spare here too
+        patch.setattr("studio.process.spare.ROOM_BYTES", 0)  # a small machine has a spare here too
         running.start()
         assert running.wait_until_ready(60) and not running.has_spare
         yield running
@@ -241,23 +241,23 @@ def spared() -> Iterator[EngineHost]:
 def test_an_idle_engine_has_a_spare_that_takes_over_and_is_replaced(spared: EngineHost) -> None:
     for _ in range(2):
         waits_for(lambda: spared.has_spare)
-        before, spare = spared.pid, spared._spare
-        assert before and spare and spare.process.pid != before
+        before, spare = spared.pid, spared._spare.process
+        assert before and spare and spare.pid != before
         with pytest.raises(EngineLost):
             list(spared.run(ask("killed"), lambda: False))
         *_, finished = spared.run(ask(), lambda: False)
-        assert isinstance(finished, Finished) and finished.facts["pid"] == spare.process.pid == spared.pid
+        assert isinstance(finished, Finished) and finished.facts["pid"] == spare.pid == spared.pid
         assert finished.facts["prepared"] == [spared.pid], "it was prepared before it was the engine, in that process"
 
 
 def test_a_spare_that_is_lost_costs_nothing_and_is_replaced(spared: EngineHost) -> None:
     waits_for(lambda: spared.has_spare)
-    spare = spared._spare
-    assert spare and spare.process.pid
-    os.kill(spare.process.pid, signal.SIGKILL)
+    spare = spared._spare.process
+    assert spare and spare.pid
+    os.kill(spare.pid, signal.SIGKILL)
     *_, finished = spared.run(ask(), lambda: False)
     assert isinstance(finished, Finished)
-    waits_for(lambda: spared.has_spare and spared._spare is not spare)
+    waits_for(lambda: spared.has_spare and spared._spare.process is not spare)
     os.kill(spared._spare.process.pid or 0, signal.SIGKILL)  # type: ignore[union-attr]
     with pytest.raises(EngineLost):
         list(spared.run(ask("killed"), lambda: False))
@@ -277,22 +277,22 @@ def test_a_spare_keeps_its_priority_for_when_it_is_the_engine(spared: EngineHost
 @pytest.mark.parametrize("why", ["setting", "memory"])
 def test_there_is_no_spare_where_it_is_not_wanted_or_memory_is_short(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if why == "memory":
-        monkeypatch.setattr("studio.process.host._SPARE_ROOM_BYTES", 2**60)
+        monkeypatch.setattr("studio.process.spare.ROOM_BYTES", 2**60)
     with EngineHost(Settings(spare_engine=why != "setting"), build=Play, spare_after_seconds=0) as host:
         host.start()
         assert host.wait_until_ready(60)
         time.sleep(1.5)  # three looks
-        assert not host.has_spare and host._spare is None
+        assert not host.has_spare and host._spare.process is None
 
 
 def test_closing_leaves_no_spare(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("studio.process.host._SPARE_ROOM_BYTES", 0)
+    monkeypatch.setattr("studio.process.spare.ROOM_BYTES", 0)
     with EngineHost(Settings(), build=Play, spare_after_seconds=0) as host:
         host.start()
         waits_for(lambda: host.has_spare)
-        spare = host._spare
-    assert spare and not spare.process.is_alive()
-    assert not [it for it in psutil.Process().children() if it.pid == spare.process.pid]
+        spare = host._spare.process
+    assert spare and not spare.is_alive()
+    assert not [it for it in psutil.Process().children() if it.pid == spare.pid]
 
 
 def test_closing_leaves_no_process() -> None:

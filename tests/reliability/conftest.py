@@ -43,7 +43,7 @@ def host(tiny_settings: Settings) -> Iterator[EngineHost]:
         pytest.MonkeyPatch.context() as patch,
         EngineHost(tiny_settings, build=ShortOfMemory, spare_after_seconds=0.1) as running,
     ):
-        patch.setattr("studio.process.host._SPARE_ROOM_BYTES", 0)  # a small machine has a spare here too
+        patch.setattr("studio.process.spare.ROOM_BYTES", 0)  # a small machine has a spare here too
         running.start(warm_up=False)
         assert running.wait_until_ready(120)
         yield running

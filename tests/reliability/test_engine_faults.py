@@ -238,7 +238,7 @@ def test_a_new_engine_takes_over_in_mid_job_and_paints_the_same(host: EngineHost
         ready.append(time.monotonic() - killed)
         assert hosted(host, ask) == expected
     figure(real_engines_killed=len(ready), slowest_new_engine_s=max(ready))
-    if host._spare is not None:  # it dies first where memory runs out
+    if host._spare.process is not None:  # it dies first where memory runs out
         host._spare.process.kill()
     assert host.pid
     os.kill(host.pid, signal.SIGKILL)
