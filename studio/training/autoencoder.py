@@ -252,7 +252,7 @@ class AutoencoderTask:
             getattr(self, name).load_state_dict(state[name])
         self.generator_weights.restore(state["generator_weights"])
         self.discriminator_weights.restore(state["discriminator_weights"])
-        self._recent = list(state["recent"])
+        self._recent = [vectors.to(self.device) for vectors in state["recent"]]
 
     @torch.no_grad()
     def reconstruct(self, pictures: Tensor) -> tuple[Tensor, Tensor]:

@@ -122,6 +122,13 @@ class Networks:
         """Where the autoencoder is."""
         return next(self.vqvae.parameters()).device
 
+    def to(self, device: torch.device) -> Networks:
+        """Move all of them to ``device``; return self."""
+        for network in (self.vqvae, self.text.model, self.features):
+            if network is not None:
+                network.to(device)
+        return self
+
     def facts(self, size: int) -> dict[str, Any]:
         """Return what a folder of scenes of ``size`` pixels must agree with."""
         side = size // 2 ** (len(self.vqvae.config.block_out_channels) - 1)

@@ -89,12 +89,17 @@ def resume(out: Path, **options: object) -> Outcome:
     return train(read_config(out / "config.json"), out, **options)  # type: ignore[arg-type]
 
 
+def training_device() -> torch.device:
+    """Return where one process trains and encodes: a CUDA GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def make_accelerator(config: TaskConfig) -> Accelerator:
     """Return accelerate's handle of the devices and processes this was started with.
 
     A CPU that only emulates bfloat16 gets float32, which is four times faster on it.
     """
-    on_cpu = not torch.cuda.is_available()
+    on_cpu = training_device().type == "cpu"
     is_half = config.precision == "bf16" and not (on_cpu and not has_fast_bfloat16())
     return Accelerator(mixed_precision="bf16" if is_half else "no", cpu=on_cpu)
 

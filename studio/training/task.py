@@ -79,9 +79,10 @@ class Trained:
         return {"optimiser": self.optimiser.state_dict(), "average": self.average.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what ``state`` returned."""
+        """Take over what ``state`` returned, on whatever device that lies."""
         self.optimiser.load_state_dict(state["optimiser"])
         self.average.load_state_dict(state["average"])
+        self.average.to(self.accelerator.device)  # unlike the optimiser it would stay where the checkpoint was read
 
     def __enter__(self) -> None:
         """Put the averaged weights in place until the end of the block."""

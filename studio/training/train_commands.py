@@ -202,6 +202,7 @@ def _encode(args: argparse.Namespace, out: Out) -> int:
     from studio.training.latents import Networks, encode_scenes
     from studio.training.pack import Pack
     from studio.training.perceptual import EfficientNetFeatures
+    from studio.training.run import training_device
     from studio.training.stream import PackSource
     from studio.training.text import TextEncoder
 
@@ -214,7 +215,7 @@ def _encode(args: argparse.Namespace, out: Out) -> int:
         load_vqvae(Path(args.vqvae)),
         TextEncoder.load(Path(args.text_encoder)),
         EfficientNetFeatures() if args.features else None,
-    )
+    ).to(training_device())
     source = PackSource(pack, composed=args.composed)
     origin = pack.digest if args.composed == 1 else f"{pack.digest} composed {args.composed:g}"
     encode_scenes(source, networks, args.out, count=args.count, origin=origin, on_progress=tell)

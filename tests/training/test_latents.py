@@ -51,6 +51,13 @@ def test_the_digest_follows_the_codes_and_not_the_decoder() -> None:
     assert codes_digest(model) != before
 
 
+def test_all_networks_that_encode_move_to_the_device(tmp_path: Path) -> None:
+    features = torch.nn.Conv2d(3, 3, 1)
+    networks = Networks(vqmodel(), text_encoder(tmp_path), features)  # type: ignore[arg-type]
+    moved = networks.to(torch.device("meta"))
+    assert moved.device.type == networks.text.model.device.type == features.weight.device.type == "meta"
+
+
 def test_missing_scenes_are_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(StudioError, match="no encoded scenes"):
         open_scenes(tmp_path)

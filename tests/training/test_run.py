@@ -31,7 +31,7 @@ def run(task: Task, out: Path, **options: object) -> None:
     train(task.config, out, task=task, source=Squares(), accelerator=Accelerator(cpu=True), **options)  # type: ignore[arg-type]
 
 
-def weights(out: Path) -> list[torch.Tensor]:
+def tensors_of(state: object) -> list[torch.Tensor]:
     found: list[torch.Tensor] = []
 
     def collect(value: object) -> None:
@@ -44,8 +44,12 @@ def weights(out: Path) -> list[torch.Tensor]:
             for part in value:
                 collect(part)
 
-    collect(load_checkpoint(out / "state.pt"))
+    collect(state)
     return found
+
+
+def weights(out: Path) -> list[torch.Tensor]:
+    return tensors_of(load_checkpoint(out / "state.pt"))
 
 
 def stops_after(steps: int) -> object:
@@ -68,6 +72,23 @@ def test_a_run_cut_and_resumed_equals_the_uninterrupted_one(kind: str, tmp_path:
     run(fresh(), tmp_path / "cut")
     for one, other in zip(weights(tmp_path / "whole"), weights(tmp_path / "cut"), strict=True):
         assert torch.equal(one, other)
+
+
+class Elsewhere(Accelerator):
+    """Stands in for a GPU: everything lies on the meta device, where a tensor has a place and no numbers."""
+
+    device = torch.device("meta")
+
+
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
+@pytest.mark.parametrize("steps", [2, 6])  # before and after the first codebook
+def test_a_resumed_run_has_everything_on_its_own_device(steps: int) -> None:
+    begun = autoencoder_task(autoencoder_config(task="vqgan", gan_start=0.0))
+    learn(begun, steps=steps)
+    resumed = autoencoder_task(begun.config, Elsewhere(cpu=True))
+    resumed.restore(begun.state())
+    assert len(resumed.state()["recent"]) == len(begun.state()["recent"])
+    assert {tensor.device.type for tensor in tensors_of(resumed.state())} == {"meta"}
 
 
 def learn(task: Task, *, steps: int) -> list[float]:

@@ -12,12 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from studio.cli import BAD_INPUT, DONE, main
 from studio.errors import InvalidRequest, UnknownName
+from studio.training import latents, run
 from studio.training.config import AutoencoderConfig, read_config
 from studio.training.recipes import RECIPES, make_config
+from tests.training.tiny import text_encoder, vqmodel
 
 SMALL = (
     "steps=4", 'phases=[{"until":1,"size":32,"batch_size":2}]', "block_out_channels=[8,16]", "codes=8", "code_dim=4",
@@ -70,9 +73,9 @@ def test_a_paused_run_stops_at_once_and_says_how_to_go_on(
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups: run it on Linux or macOS")
 @pytest.mark.thorough
 def test_a_signal_to_the_whole_group_saves_the_run_and_leaves_no_process(pack: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
+    out = tmp_path / "run"
     settings = (*SMALL, "steps=100000", "workers=1", "log_every=1")
-    command = [sys.executable, "-m", "studio.cli", "train", "start", "vqvae", str(run), "--data", str(pack)]
+    command = [sys.executable, "-m", "studio.cli", "train", "start", "vqvae", str(out), "--data", str(pack)]
     command += [part for item in settings for part in ("--set", item)]
     with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -81,7 +84,7 @@ def test_a_signal_to_the_whole_group_saves_the_run_and_leaves_no_process(pack: P
         rest, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "studio train resume" in rest
-    assert (run / "state.pt").is_file()
+    assert (out / "state.pt").is_file()
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
 
@@ -94,6 +97,19 @@ def test_the_text_encoder_keeps_as_many_layers_as_asked_for(pack: Path, tmp_path
     config = json.loads((out / "bert" / "config.json").read_text())
     assert config["num_hidden_layers"] == 2
     assert main(["train", "text", str(out), "--data", str(pack), "--layers", "7"]) == BAD_INPUT
+
+
+def test_scenes_are_encoded_where_training_would_be(
+    pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, seen = tmp_path / "model", []
+    vqmodel().save_pretrained(folder / "vqvae")
+    text_encoder(folder / "words").save(folder)
+    monkeypatch.setattr(run, "training_device", lambda: torch.device("meta"))
+    monkeypatch.setattr(latents, "encode_scenes", lambda source, networks, *_, **__: seen.append(networks.device.type))
+    given = ["--data", str(pack), "--vqvae", str(folder), "--text-encoder", str(folder)]
+    assert main(["train", "encode", str(tmp_path / "scenes"), *given]) == DONE
+    assert seen == ["meta"]
 
 
 def test_corrupt_pictures_are_listed_and_do_not_stop_the_build(
