@@ -103,14 +103,14 @@ def _setting(text: str) -> tuple[str, float]:
 
 def _autoencoder(args: argparse.Namespace, out: Callable[..., None]) -> int:
     from studio.training.evaluate import evaluate_autoencoder, evaluate_on_folder, load_vqvae
-    from studio.training.pack import Pack
+    from studio.training.pack import Pack, is_pack
 
     vqvae = load_vqvae(args.model)
-    if args.data.is_dir():
-        figures = evaluate_on_folder(vqvae, args.data, count=args.count).as_json()
+    if is_pack(args.data):
+        figures = evaluate_autoencoder(vqvae, Pack.open(args.data), count=args.count)
     else:
-        figures = evaluate_autoencoder(vqvae, Pack.open(args.data), count=args.count).as_json()
-    out(json.dumps(figures) if args.json else "\n".join(f"{name:<22}{value:.5g}" for name, value in figures.items()))
+        figures = evaluate_on_folder(vqvae, args.data, count=args.count)
+    out(json.dumps(figures.as_json()) if args.json else figures.as_text())
     return 0
 
 

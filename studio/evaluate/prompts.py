@@ -7,8 +7,9 @@ pictures it was not fitted on, and on these after the autoencoder, which nothing
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +35,14 @@ _COLUMNS = {
 class PromptRow:
     """One group of pictures: shares of those that show what was asked for, 0 to 1; NaN where nothing was asked.
 
-    `nearest`: mean cosine similarity to the most similar training picture.
+    `nearest`: mean cosine similarity to the most similar training picture. `seconds`: median time of one picture, the
+    first one (which loads the model) left out; NaN where none was made.
     """
 
     group: str
     pictures: int
     figures: dict[str, float]
+    seconds: float = float("nan")
 
 
 def evaluate_prompts(
@@ -73,13 +76,15 @@ def evaluate_prompts(
         "compositions never trained": compositions_of(pack, count=count // 2),
     }
     for group, wanted in ((group, wanted) for group, wanted in groups.items() if wanted):
-        made = []
+        made, times = [], []
         for seed, want in enumerate(wanted):
+            began = time.perf_counter()
             made.append(_as_tensor(make(want.prompt, seed)))
+            times.append(time.perf_counter() - began)
             if (seed + 1) % 20 == 0:
                 say(f"{group}: {seed + 1} of {len(wanted)}")
         pictures = torch.cat(made)
-        rows.append(_row(judge, group, pictures, wanted))
+        rows.append(replace(_row(judge, group, pictures, wanted), seconds=float(np.median(times[1:] or times))))
         if sheets is not None:
             _sheet(judge, pictures[:32], wanted[:32]).save(sheets / f"{group.replace(' ', '-')}.png")
     return rows
@@ -93,9 +98,10 @@ def as_table(rows: Sequence[PromptRow], *, size: int) -> str:
     }
     for title, name in _COLUMNS.items():
         columns[title] = lambda row, name=name: _said(row.figures[name], share=name not in ("frechet", "nearest"))  # type: ignore[misc]
+    columns["s a picture"] = lambda row: _said(row.seconds, share=False)
     note = (
-        f"{size} px, 8-bit RGB. Probes on EfficientNet-Lite0 features of real pictures; the Frechet distance on the "
-        "same features to the training pictures is not FID."
+        f"{size} px, 8-bit RGB, {torch.get_num_threads()} threads. Probes on EfficientNet-Lite0 features of real "
+        "pictures; the Frechet distance on the same features to the training pictures is not FID."
     )
     return f"{markdown(columns, rows)}\n\n{note}"
 

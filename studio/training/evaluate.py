@@ -32,7 +32,11 @@ HELD_OUT = ("heldout_picture", "heldout_thing")
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """How well an autoencoder keeps held-out pictures; 8-bit RGB on white."""
+    """How well an autoencoder keeps held-out pictures; 8-bit RGB on white.
+
+    `top_code_share` is the share of the commonest code, `top_code_share_but_white` that of the commonest one that does
+    not stand for empty background (the codes of a white picture).
+    """
 
     pictures: int
     size: int
@@ -42,11 +46,18 @@ class Reconstruction:
     codes_used: float
     perplexity: float
     top_code_share: float
+    top_code_share_but_white: float
     seconds_per_picture: float
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
         return asdict(self)
+
+    def as_text(self) -> str:
+        """Return a line for each figure, and what they were measured on."""
+        lines = [f"{name:<26}{value:.5g}" for name, value in asdict(self).items()]
+        threads = torch.get_num_threads()
+        return "\n".join([*lines, f"8-bit RGB (sRGB), {self.size} px squares; {threads} threads, encode and decode."])
 
 
 def evaluate_autoencoder(
@@ -87,11 +98,14 @@ def measure_reconstruction(vqvae: VQModel, pictures: Iterable[np.ndarray]) -> Re
         decoded = to_uint8(output)[0]
         scores.append((psnr(original, decoded), ssim(original, decoded)))
         codes.append(indices)
-    used, perplexity, top = usage(torch.cat(codes), vqvae.config.num_vq_embeddings)
+    seen = torch.cat(codes)
+    used, perplexity, top = usage(seen, vqvae.config.num_vq_embeddings)
+    white = reconstruct(vqvae, torch.ones(1, 3, size, size))[1]
+    drawn = torch.bincount(seen[~torch.isin(seen, white)], minlength=1)
     mean_psnr, mean_ssim = np.mean(scores, axis=0)
     return Reconstruction(
         len(scores), size, float(mean_psnr), float(mean_ssim), vqvae.config.num_vq_embeddings, used, perplexity, top,
-        seconds / len(scores),
+        drawn.max().item() / len(seen), seconds / len(scores),
     )  # fmt: skip
 
 
@@ -176,17 +190,20 @@ class Wanted:
 
 
 def prompts_of(pack: Pack, *, count: int, seed: int = 0) -> list[Wanted]:
-    """Return ``count`` prompts for pictures of the train split, with their style; every third also names a colour.
+    """Return prompts for ``count`` things of the train split, with a style; every third also names a colour.
 
-    Pictures are drawn without replacement, as often as in training (flags and symbols seldom).
+    Pictures are drawn as often as in training (flags and symbols seldom), and no thing comes twice before
+    every one has come.
     """
     rng = np.random.default_rng(seed)
     train = pack.indices("train")
     weights = np.array([pack.records[int(i)].weight for i in train])
-    chosen = rng.choice(train, size=min(count, len(train)), replace=False, p=weights / weights.sum())
+    drawn = rng.choice(train, size=len(train), replace=False, p=weights / weights.sum())
+    records = [pack.records[int(number)] for number in drawn]
+    firsts = {record.thing: record for record in reversed(records)}
+    records.sort(key=lambda record: record is not firsts[record.thing])  # stable: the order of the draw stays
     wanted = []
-    for place, number in enumerate(chosen):
-        record = pack.records[int(number)]
+    for place, record in enumerate(records[:count]):
         colour = str(rng.choice(COLOURS)) if place % 3 == 0 else ""
         prompt = canonical(record.thing, record.style, adjectives=(colour,) if colour else ())
         wanted.append(Wanted(prompt, record.thing, record.style, colour))

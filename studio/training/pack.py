@@ -54,6 +54,11 @@ class Record:
     source: str = ""
 
 
+def is_pack(path: str | Path) -> bool:
+    """Whether `path` is a pack's folder, and not just a folder of pictures."""
+    return (Path(path) / _RECORDS).is_file()
+
+
 class Pack:
     """A pack opened for reading. Pictures are decoded on demand, or come from a shared decoded cache."""
 

@@ -14,7 +14,7 @@ from studio.cli import main
 from studio.engine.checksums import Checksums
 from studio.errors import InvalidRequest, ModelError, UnknownName
 from studio.library.shelf import Shelf, check_usable, parts_of
-from studio.settings import ROOT, Settings
+from studio.settings import Settings
 from tests.engine import tiny
 from tests.engine.prior import save_prior
 from tests.library.conftest import lora
@@ -42,8 +42,7 @@ def test_everything_is_listed_with_its_kind_and_the_shipped_vqgan_is_there(shelf
     assert found["model", "meadow"].base == "sd1" and not found["model", "meadow"].is_own
     assert found["lora", "ink"].base_title == "SD 1.x"
     assert "empty or cut off" in found["unusable", "broken"].problem
-    if (ROOT / "checkpoints" / "tessera-pictograms").is_dir():
-        assert any(kind == "vqgan" and name.startswith("tessera") for kind, name in found)
+    assert any(kind == "vqgan" and name.startswith("tessera") for kind, name in found)
 
 
 def test_a_model_is_added_by_copy_or_link_and_removed_again(shelf: Shelf, elsewhere: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import util
 from pathlib import Path
 
@@ -10,13 +11,16 @@ import pytest
 import torch
 from PIL import Image
 
+from studio.cli import DONE, main
 from studio.errors import StudioError
+from studio.training.augment import plain
 from studio.training.evaluate import (
     PictureJudge,
     Wanted,
     evaluate_autoencoder,
     evaluate_on_folder,
     load_vqvae,
+    measure_reconstruction,
     prompts_of,
 )
 from studio.training.pack import Pack, PackWriter, encode_webp
@@ -54,6 +58,35 @@ def test_the_autoencoder_s_figures_are_those_of_the_held_out_pictures(pack: Pack
     assert figures.as_json()["size"] == 32
 
 
+@pytest.mark.parametrize("as_json", [True, False])
+def test_the_command_measures_a_pack_or_a_folder(
+    pack: Pack, tmp_path: Path, capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    vqmodel().save_pretrained(tmp_path / "model" / "vqvae")
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(plain(pack, 0, 64).picture).save(tmp_path / "photos" / "one.png")
+    for data, count in ((pack.path, 2), (tmp_path / "photos", 1)):
+        asked = ["eval", "autoencoder", str(tmp_path / "model"), "--data", str(data)]
+        assert main([*asked, *(["--json"] if as_json else [])]) == DONE
+        said = capsys.readouterr().out
+        if as_json:
+            figures = json.loads(said)
+            assert figures["pictures"] == count and figures["seconds_per_picture"] > 0
+            assert figures["top_code_share_but_white"] <= figures["top_code_share"]
+        else:
+            assert "psnr_db" in said and "8-bit RGB (sRGB), 256 px" in said
+
+
+def test_the_commonest_code_is_counted_without_the_empty_background() -> None:
+    model = vqmodel()
+    white = np.full((32, 32, 3), 255, np.uint8)
+    figures = measure_reconstruction(model, [white, white, white])
+    assert figures.top_code_share > 0 and figures.top_code_share_but_white == 0
+    noisy = np.random.default_rng(1).integers(0, 255, (32, 32, 3), np.uint8)
+    figures = measure_reconstruction(model, [white, noisy])
+    assert 0 < figures.top_code_share_but_white <= figures.top_code_share
+
+
 def test_a_pack_without_held_out_pictures_is_refused(pack: Pack) -> None:
     with pytest.raises(StudioError, match="no pictures"):
         evaluate_autoencoder(vqmodel(), pack, splits=("heldout_thing",))
@@ -80,6 +113,11 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StudioError, match="no VQModel"):
         load_vqvae(tmp_path)
+
+
+def test_no_thing_is_asked_for_twice_before_every_one_was(pack: Pack) -> None:
+    asked = [want.thing for want in prompts_of(pack, count=4)]
+    assert set(asked[:2]) == set(asked[2:]) == {"square", "disc"}
 
 
 def test_prompts_name_thing_style_and_sometimes_a_colour(pack: Pack) -> None:
