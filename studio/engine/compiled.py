@@ -5,8 +5,9 @@ without guidance. What it made is kept on disk (`studio.engine.store` says where
 wait is seconds; the default model's own size is compiled while the engine warms up. The wait comes before the run and
 is told of, so that the run's steps, its time and Stop are what they always are.
 
-A run with a LoRA or a control picture goes without: every new one, and every weight, would be a new form. What is
-compiled sums in another order, so its last bits differ from the plain U-Net's; the facts of a picture tell.
+A run with a LoRA, a control picture or an IP-Adapter goes without: every new one, and every weight, would be a new
+form; so do latent walks. What is compiled sums in another order, so its last bits differ from the plain U-Net's; the
+facts of a picture tell.
 
 Source: "PyTorch 2: Faster Machine Learning Through Dynamic Python Bytecode Transformation" (Ansel 2024).
 """

@@ -147,6 +147,15 @@ def speak(engine: Engine, model: Any, request: Sampled, seeds: Sequence[int]) ->
     return said, worn
 
 
+def facts_of_pictures(said: Sequence[Spoken], variation: Variation | None = None) -> dict[str, Any]:
+    """Return what holds for single pictures of a run, under "pictures"; nothing where they differ by seed alone."""
+    own = [
+        {**one.facts, **({"variation_seed": variation.seeds[place]} if variation else {})}
+        for place, one in enumerate(said)
+    ]
+    return {"pictures": own} if any(own) else {}
+
+
 def _read(engine: Engine, asked: Asked) -> _Words:
     seeds, variation = seeds_of_request(asked.request)
     said, worn = speak(engine, asked.loaded.model, asked.request, seeds)
@@ -157,7 +166,7 @@ def _read(engine: Engine, asked: Asked) -> _Words:
         guidance_scale=asked.request.guidance_scale,
         size=asked.size,
     )
-    return _Words(read.scripts, {**worn.facts, **_facts_of_pictures(said, variation)}, (*read.notes, *worn.notes))
+    return _Words(read.scripts, {**worn.facts, **facts_of_pictures(said, variation)}, (*read.notes, *worn.notes))
 
 
 def _compiled(
@@ -170,7 +179,8 @@ def _compiled(
     model, compiled = asked.loaded.model, getattr(asked.loaded.model, "compiled", None)
     if compiled is None:
         return False, 0.0
-    compiled.is_on = options.steering is None and not model.adapters.loras.loaded
+    has_picture = scripts[0].conditionings[0].positive.picture is not None  # an IP-Adapter changes the U-Net
+    compiled.is_on = options.steering is None and not has_picture and not model.adapters.loras.loaded
     begin = time.perf_counter()
     if compiled.is_on and not compiled.has_run(_form(asked, scripts)):
         yield Loading(f"{asked.loaded.card.name}: compiling for {asked.size[0]}×{asked.size[1]}, once")
@@ -222,12 +232,3 @@ def _keep(trajectories: Trajectories, asked: Asked, filming: Filming) -> None:
             own["variation_seed"] = seeds_of(request.variation_seed, request.batch)[place]
         alone = request.with_changes(batch=1, **own)
         trajectories.keep(alone, asked.loaded.checksum, whole.picture(place))
-
-
-def _facts_of_pictures(said: Sequence[Spoken], variation: Variation | None) -> dict[str, Any]:
-    """Return what holds for single pictures of a run, under "pictures"; nothing where they differ by seed alone."""
-    own = [
-        {**one.facts, **({"variation_seed": variation.seeds[place]} if variation else {})}
-        for place, one in enumerate(said)
-    ]
-    return {"pictures": own} if any(own) else {}

@@ -12,7 +12,7 @@ from PIL import Image
 from studio.engine.denoise import LoopOptions
 from studio.engine.noise import seeds_of
 from studio.engine.result import Previews, Result, facts_of, offload_note
-from studio.engine.sample import Asked, speak
+from studio.engine.sample import Asked, facts_of_pictures, speak
 from studio.engine.schedulers import choose
 from studio.engine.stock_run import StockStep
 from studio.errors import ModelError
@@ -41,7 +41,7 @@ def sample_stock(
     model, begin = loaded.model, time.perf_counter()
     choose(request.scheduler, loaded.card.schedule, steps=request.steps)
     seeds = seeds_of(request.seed, request.batch)
-    _, worn = speak(engine, model, request, seeds)
+    said, worn = speak(engine, model, request, seeds)
     phrases = [tuple(read_phrase(prompt) for prompt in prompts) for prompts in worn.prompts]
     images: list[Image.Image] = []
     previews, done, total = Previews(loaded, engine.settings.preview_seconds), 0, request.steps * len(seeds)
@@ -57,7 +57,7 @@ def sample_stock(
             yield Cancelled(at_step=done)
             return None
     notes = () if all(phrase.plain is not None for pair in phrases for phrase in pair) else (PLAIN,)
-    seconds, facts = time.perf_counter() - begin, {**facts_of(loaded), **worn.facts}
+    seconds, facts = time.perf_counter() - begin, {**facts_of(loaded), **worn.facts, **facts_of_pictures(said)}
     return Result(
         tuple(images), seeds, seconds, facts, (*notes, *worn.notes, *offload_note(loaded)), np.empty(0), (), took
     )

@@ -21,10 +21,11 @@ _TILE, _OVERLAP = 256, 32  # pixels of the source, for networks: memory grows wi
 
 @dataclass(frozen=True, slots=True)
 class Enlarged:
-    """An enlarged picture, and what made it."""
+    """An enlarged picture, what made it, and what to tell the artist."""
 
     picture: Image.Image
     facts: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def enlarge(picture: Image.Image, scale: int, *, upscaler: str, settings: Settings) -> Enlarged:

@@ -17,13 +17,15 @@ from PIL import Image
 
 from studio.engine.denoise import Start, steps_run
 from studio.engine.engine import Engine, ShouldStop
-from studio.engine.result import Result, facts_of
+from studio.engine.result import Result
+from studio.engine.sample import facts_of_pictures
 from studio.engine.store import Loaded
-from studio.enhance.networks import enlarge
+from studio.enhance.networks import Enlarged, enlarge
 from studio.enhance.tiles import blended, tile_boxes
 from studio.errors import InvalidRequest
 from studio.events import Cancelled, Event, Finished, Step
 from studio.inpaint.repaint import repaint
+from studio.prompt.spoken import spoken
 from studio.requests import MAX_SEED, Upscale
 
 Array = np.ndarray[Any, Any]
@@ -50,22 +52,25 @@ def run_upscale(engine: Engine, request: Upscale, should_stop: ShouldStop) -> It
     alpha = source.getchannel("A").resize(size, Image.Resampling.LANCZOS) if source.mode == "RGBA" else None
     base = enlarge(source.convert("RGB"), request.scale, upscaler=request.upscaler, settings=engine.settings)
     facts: dict[str, Any] = {"upscaler": request.upscaler or "lanczos", **base.facts}
-    picture: Image.Image | None = base.picture
+    done: Enlarged | None = base
     if request.method == "refine":
         loaded = yield from engine.load(request.model, request.vae)
-        picture = yield from _refined(engine, loaded, request, base.picture, should_stop)
-        facts |= facts_of(loaded)
-    if picture is None:
+        done = yield from _refined(engine, loaded, request, base.picture, should_stop)
+    if done is None:
         return
     if alpha is not None:
-        picture.putalpha(alpha)
-    yield Finished((picture,), (request.seed,), time.perf_counter() - began, facts=facts)
+        done.picture.putalpha(alpha)
+    seconds = time.perf_counter() - began
+    yield Finished((done.picture,), (request.seed,), seconds, facts={**facts, **done.facts}, notes=done.notes)
 
 
 def _refined(
     engine: Engine, loaded: Loaded, request: Upscale, picture: Image.Image, should_stop: ShouldStop
-) -> Generator[Event, None, Image.Image | None]:
-    """Repaint `picture` tile by tile at the model's own size; None when stopped."""
+) -> Generator[Event, None, Enlarged | None]:
+    """Repaint `picture` tile by tile at the model's own size, all with the same words; None when stopped."""
+    said = spoken(request, seed=request.seed, lists=engine.word_lists)
+    if said.facts:
+        request = request.model_copy(update=said.facts["drawn"])
     side = round(math.sqrt(loaded.card.width * loaded.card.height) / loaded.card.grid) * loaded.card.grid
     width, height = picture.size
     whole = np.asarray(picture)
@@ -76,6 +81,8 @@ def _refined(
     boxes = tile_boxes(whole.shape[1], whole.shape[0], side=side, overlap=overlap)
     total = len(boxes) * steps_run(request.steps, Start(torch.empty(0), request.strength))
     began, done, canvas, pieces = time.perf_counter(), 0, whole.copy(), []
+    facts: dict[str, Any] = {}
+    notes: dict[str, None] = {}
     for place, box in enumerate(boxes):
         tile = Image.fromarray(whole[box.top : box.bottom, box.left : box.right])
         own = request.model_copy(update={"seed": (request.seed + place) % (MAX_SEED + 1), "batch": 1})
@@ -93,8 +100,11 @@ def _refined(
         painted = np.asarray(result.images[0])
         canvas[box.top : box.bottom, box.left : box.right] = painted
         pieces.append((box, painted))
+        facts |= result.facts
+        notes |= dict.fromkeys(result.notes)
     joined = blended(pieces, width=whole.shape[1], height=whole.shape[0], overlap=overlap)
-    return Image.fromarray(joined[:height, :width])
+    facts |= facts_of_pictures([said])
+    return Enlarged(Image.fromarray(joined[:height, :width]), facts, tuple(notes))
 
 
 class _Returning:

@@ -1,48 +1,66 @@
 """Walks through a model's latent space: between two prompts, two seeds, or both, as a film.
 
-Prompts are mixed on the straight line between their embeddings, start noises on the great circle (slerp, Shoemake
-1985), so that every frame begins with noise of the usual length.
+Start noises are mixed on the great circle (slerp, Shoemake 1985), so that every frame begins with noise of the usual
+length; `studio.enhance.between` has the prompts. Random words are drawn at each end with that end's own seed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import time
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import torch
 from PIL import Image
 
 from studio.codebook.animation import save_animation
-from studio.engine.denoise import Conditioning, Plan, Variation, denoise
+from studio.engine import memory
+from studio.engine.adapters import put_on
+from studio.engine.denoise import LoopOptions, Plan, Script, Variation, denoise
 from studio.engine.engine import Engine, ShouldStop
+from studio.engine.guidance import interval_of
 from studio.engine.images import to_pictures
-from studio.engine.prompts import Embedding
-from studio.engine.result import facts_of
+from studio.engine.result import facts_of, offload_note
+from studio.engine.sample import speak
+from studio.engine.script import read_prompts
+from studio.engine.store import Loaded
+from studio.enhance.between import loras_between, script_between
 from studio.events import Cancelled, Decoding, Event, Finished, Step
-from studio.prompt.phrase import read_phrase
-from studio.requests import Walk
+from studio.requests import LoraUse, Walk
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """What one end of a walk asks of the model, and what is told of it."""
+
+    script: Script
+    loras: tuple[LoraUse, ...]
+    facts: dict[str, Any]
+    notes: tuple[str, ...]
 
 
 def run_walk(engine: Engine, request: Walk, should_stop: ShouldStop) -> Iterator[Event]:
     """Make `request.frames` pictures from (prompt, seed) to (to_prompt, to_seed) and write them as a film.
 
-    Finished.extras["file"] is its path. The first and the last frame are the pictures of the two ends made alone.
+    Finished.extras["file"] is its path. The first and the last frame are the pictures of the two ends made alone;
+    a LoRA that the ends use differently goes evenly from one weight to the other. Finished.facts["ends"] has what
+    was drawn and put on at each.
     """
     loaded = yield from engine.load(request.model, request.vae)
     loaded.card.check_size(request.width, request.height)
+    memory.check_fits(loaded.model, request.width, request.height, 1, engine.store.device.free_bytes())
     began = time.perf_counter()
     frames: list[Image.Image] = []
-    ends = [
-        _condition(loaded.model, request, prompt) for prompt in (request.prompt, request.to_prompt or request.prompt)
-    ]
-    total = request.frames * request.steps
+    ends = _ends(engine, loaded, request)
+    options, total = LoopOptions(guidance=interval_of(request)), request.frames * request.steps
     for number in range(request.frames):
         share = _eased(number / (request.frames - 1), request.ease)
+        if ends[0].loras != ends[1].loras:
+            _wear(engine, loaded.model, loras_between(ends[0].loras, ends[1].loras, share))
         plan = Plan(
-            conditioning=_between(ends[0], ends[1], share),
+            conditioning=(script_between(ends[0].script, ends[1].script, share),),
             shape=loaded.model.latent_shape(request.width, request.height),
             scheduler=request.scheduler,
             steps=request.steps,
@@ -50,7 +68,7 @@ def run_walk(engine: Engine, request: Walk, should_stop: ShouldStop) -> Iterator
             variation=Variation((request.to_seed,), share) if share and request.to_seed != request.seed else None,
         )
         last = None
-        for last in denoise(loaded.model, plan, should_stop=should_stop):
+        for last in denoise(loaded.model, plan, options, should_stop=should_stop):
             preview = loaded.preview(last.clean) if last.is_last else None
             taken = number * request.steps + last.index * request.steps // last.total
             yield Step(taken, total, preview, time.perf_counter() - began)
@@ -59,49 +77,47 @@ def run_walk(engine: Engine, request: Walk, should_stop: ShouldStop) -> Iterator
             return
         frames += to_pictures(loaded.model.decode(last.latents))
     yield Decoding()
-    path = _written(engine, request, frames, loaded.checksum)
+    facts = {**facts_of(loaded), "ends": [end.facts for end in ends]}
+    path = _written(engine, request, frames, facts)
+    notes = tuple(dict.fromkeys((*ends[0].notes, *ends[1].notes, *offload_note(loaded))))
     seconds = time.perf_counter() - began
-    yield Finished((), (), seconds, facts=facts_of(loaded), extras={"file": str(path), "frames": len(frames)})
+    yield Finished((), (), seconds, facts=facts, notes=notes, extras={"file": str(path), "frames": len(frames)})
 
 
-def _written(engine: Engine, request: Walk, frames: list[Image.Image], checksum: str) -> Any:
-    digest = hashlib.sha256(f"{request.model_dump_json()} {checksum}".encode()).hexdigest()[:32]
+def _written(engine: Engine, request: Walk, frames: list[Image.Image], facts: dict[str, Any]) -> Any:
+    made_with = json.dumps([facts["checksum"], facts["ends"]], sort_keys=True)
+    digest = hashlib.sha256(f"{request.model_dump_json()} {made_with}".encode()).hexdigest()[:32]
     path = engine.settings.cache_dir / "timelapses" / f"{digest}.{request.format}"
     save_animation(frames, path, fps=request.fps, bounce=request.bounce)
     return path
 
 
-def _condition(model: Any, request: Walk, prompt: str) -> Conditioning:
-    return model.condition(
-        model.read_prompt(read_phrase(prompt)).phrase,
-        model.read_prompt(read_phrase(request.negative_prompt)).phrase,
+def _ends(engine: Engine, loaded: Loaded, request: Walk) -> tuple[_End, _End]:
+    """Return both ends; the second one's LoRAs are on."""
+    other = {"prompt": request.to_prompt or request.prompt, "seed": request.to_seed}
+    first, second = _end(engine, loaded, request), _end(engine, loaded, request.model_copy(update=other))
+    if (compiled := getattr(loaded.model, "compiled", None)) is not None:
+        compiled.is_on = False  # as the run before left it; a walk tells of no wait
+    return first, second
+
+
+def _end(engine: Engine, loaded: Loaded, request: Walk) -> _End:
+    """Return the end at `request`'s own prompt and seed."""
+    said, worn = speak(engine, loaded.model, request, (request.seed,))
+    read = read_prompts(
+        loaded.model,
+        worn.prompts,
+        steps=request.steps,
         guidance_scale=request.guidance_scale,
-        width=request.width,
-        height=request.height,
+        size=(request.width, request.height),
     )
+    loras = tuple(LoraUse(name=one["name"], weight=one["weight"]) for one in worn.facts.get("loras", ()))
+    return _End(read.scripts[0], loras, {**worn.facts, **said[0].facts}, (*read.notes, *worn.notes))
 
 
-def _between(first: Conditioning, second: Conditioning, share: float) -> Conditioning:
-    """Return the conditioning `share` of the way from `first` to `second`."""
-    if share in (0, 1):
-        return second if share else first
-    positive = _mixed(first.positive, second.positive, share)
-    return Conditioning(positive, first.negative, first.guidance_scale)
-
-
-def _mixed(first: Embedding, second: Embedding, share: float) -> Embedding:
-    values: dict[str, Any] = {}
-    for one in fields(Embedding):
-        a, b = getattr(first, one.name), getattr(second, one.name)
-        values[one.name] = None if a is None else torch.lerp(_as_long(a, b), _as_long(b, a), share)
-    return Embedding(**values)
-
-
-def _as_long(value: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Return tokens (1, n, width), repeated to as many as `other` has: long prompts come in whole chunks."""
-    if value.dim() != 3 or value.shape[1] >= other.shape[1]:
-        return value
-    return value.repeat(1, -(-other.shape[1] // value.shape[1]), 1)[:, : other.shape[1]]
+def _wear(engine: Engine, model: Any, loras: Sequence[LoraUse]) -> None:
+    folders, checksums = engine.settings.checkpoint_folders, engine.store.checksums
+    put_on(model, [("", "")], loras, folders=folders, checksums=checksums)
 
 
 def _eased(share: float, ease: bool) -> float:

@@ -109,6 +109,8 @@ class Desk:
             if isinstance(event, Finished):
                 write_atomically(target, Path(event.extras["file"]).read_bytes())
                 event = replace(event, extras={"files": [target]})
+                for note in event.notes:
+                    self.say(note)
                 self.say(f"{target}  {event.seconds:.1f} s")
             if self._json:
                 self._out(json.dumps(event_as_json(event)))

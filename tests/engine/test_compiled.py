@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import torch
 from studio.engine import compiled as module
 from studio.engine import store
 from studio.engine.compiled import Compiled
+from studio.engine.denoise import Conditioning
 from studio.engine.engine import Engine
+from studio.engine.prompts import Embedding
 from studio.events import Cancelled, Event, Finished, Loading, Step
 from studio.settings import Settings
 from tests.engine import adapter_files
@@ -110,6 +113,29 @@ def test_a_lora_runs_on_the_plain_model(compiling: Engine, calls: list[str], mod
     adapter_files.save_lora(model_folder / "sd1", loras, "brush")
     found = finish(compiling, model="sd1", prompt="a red apple <lora:brush>")
     assert "ran" not in calls and "compiled" not in found.facts and found.facts["loras"]
+
+
+def test_a_picture_as_a_prompt_runs_on_the_plain_model(compiling: Engine, calls: list[str]) -> None:
+    one = loaded(compiling, "sd1")
+
+    class Seeing:
+        """The model with what an IP-Adapter saw, which the U-Net here leaves out."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(one.model, name)
+
+        def condition(self, *prompts: Any, **size: Any) -> Conditioning:
+            plain = one.model.condition(*prompts, **size)
+            return replace(plain, positive=replace(plain.positive, picture=torch.zeros(1, 1, 4)))
+
+        def predict(self, latents: torch.Tensor, timestep: torch.Tensor, embedding: Embedding) -> torch.Tensor:
+            return one.model.predict(latents, timestep, replace(embedding, picture=None))
+
+    request = small(model="sd1", guidance_scale=1)
+    with torch.inference_mode():
+        run = compiling.sample(replace(one, model=Seeing()), request, 64, 64, should_stop=lambda: False)
+        assert not waits(list(run))
+    assert "ran" not in calls and not one.model.compiled.is_on
 
 
 def test_what_cannot_be_compiled_runs_as_without(

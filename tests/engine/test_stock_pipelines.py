@@ -194,3 +194,9 @@ def test_other_tabs_say_that_this_model_is_for_prompts(engine: Engine) -> None:
     run = engine.sample(model, small(**ask("sd3")), 64, 64, should_stop=lambda: False, options=options)
     with pytest.raises(ModelError, match="only makes pictures from prompts"):
         next(run)
+
+
+def test_what_was_drawn_of_random_words_is_told(engine: Engine) -> None:
+    made = finish(engine, **ask("amused", prompt="a {red|green|blue} cat", seed=3, batch=2, steps=2))
+    drawn = [one["drawn"]["prompt"] for one in made.facts["pictures"]]
+    assert len(drawn) == 2 and set(drawn) <= {"a red cat", "a green cat", "a blue cat"}

@@ -69,6 +69,17 @@ def test_refining_gives_the_scaled_size_and_the_same_picture_twice(
     np.testing.assert_array_equal(np.asarray(first.images[0]), np.asarray(finished(engine, request).images[0]))
 
 
+def test_all_tiles_are_refined_with_the_words_that_are_told(engine: Engine, pictures: PictureStore) -> None:
+    asked: dict[str, Any] = {"source": pictures.put(gradient(72, 40)), "method": "refine", "model": "ldm", "steps": 2,
+                             "scheduler": "ddim", "strength": 0.5, "seed": 1}  # fmt: skip
+    ending = finished(engine, Upscale(prompt="{red|green|blue|grey} apple", **asked))
+    drawn = ending.facts["pictures"][0]["drawn"]["prompt"]
+    assert drawn in {f"{word} apple" for word in ("red", "green", "blue", "grey")}
+    again = finished(engine, Upscale(prompt=drawn, **asked))
+    np.testing.assert_array_equal(np.asarray(ending.images[0]), np.asarray(again.images[0]))
+    assert "pictures" not in again.facts
+
+
 def test_stopping_between_tiles_ends_the_run(engine: Engine, pictures: PictureStore) -> None:
     request = Upscale(source=pictures.put(gradient(100, 100)), scale=2, method="refine", model="ldm", steps=4,
                       scheduler="ddim", strength=0.5)  # fmt: skip
