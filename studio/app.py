@@ -159,6 +159,7 @@ def page_model(card: ModelCard) -> PageModel:
         count_tokens=counter_of(card.path, card.family),
         is_inpainting=card.is_inpainting,
         draws_tokens=card.architecture == "tokens",
+        is_stock=card.family == "pipeline",
     )
 
 

@@ -83,6 +83,13 @@ class ModelCard:
                 return preset
         raise UnknownName("quality", preset_id, (p.id for p in self.presets))
 
+    def check_loop(self) -> None:
+        """Raise ModelError for a model that takes no noise away in the studio's own loop, from a picture for one."""
+        if self.family == "pipeline":
+            raise ModelError(f"{self.name} only makes pictures from prompts.", "Choose another model here.")
+        if self.architecture == "tokens":
+            raise ModelError(f"{self.name} draws tokens; it takes no noise away.", "Choose another model here.")
+
     def check_size(self, width: int, height: int) -> None:
         """Raise InvalidRequest when `width` or `height` is off the model's grid."""
         for field, value in (("width", width), ("height", height)):

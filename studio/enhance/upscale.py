@@ -20,6 +20,7 @@ from studio.engine.engine import Engine, ShouldStop
 from studio.engine.result import Result
 from studio.engine.sample import facts_of_pictures
 from studio.engine.store import Loaded
+from studio.enhance.models import model_for_enhancing
 from studio.enhance.networks import Enlarged, enlarge
 from studio.enhance.tiles import blended, tile_boxes
 from studio.errors import InvalidRequest
@@ -39,7 +40,8 @@ def run_upscale(engine: Engine, request: Upscale, should_stop: ShouldStop) -> It
 
     Raises:
         InvalidRequest: The result would be too large, or there is no such upscaler.
-        ModelError, OutOfMemory: As loading and denoising do.
+        ModelError: The model cannot refine, or as loading does.
+        OutOfMemory: As loading and denoising do.
     """
     began = time.perf_counter()
     source = engine.read_picture(request.source)
@@ -49,6 +51,8 @@ def run_upscale(engine: Engine, request: Upscale, should_stop: ShouldStop) -> It
             f"{size[0]}×{size[1]} pixels are more than {_MOST_PIXELS // 10**6} megapixels.",
             "Choose 2x, or cut the picture.",
         )
+    if request.method == "refine":
+        model_for_enhancing(engine, request.model)
     alpha = source.getchannel("A").resize(size, Image.Resampling.LANCZOS) if source.mode == "RGBA" else None
     base = enlarge(source.convert("RGB"), request.scale, upscaler=request.upscaler, settings=engine.settings)
     facts: dict[str, Any] = {"upscaler": request.upscaler or "lanczos", **base.facts}

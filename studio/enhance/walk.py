@@ -27,6 +27,7 @@ from studio.engine.sample import speak
 from studio.engine.script import read_prompts
 from studio.engine.store import Loaded
 from studio.enhance.between import loras_between, script_between
+from studio.enhance.models import model_for_enhancing
 from studio.events import Cancelled, Decoding, Event, Finished, Step
 from studio.requests import LoraUse, Walk
 
@@ -48,8 +49,8 @@ def run_walk(engine: Engine, request: Walk, should_stop: ShouldStop) -> Iterator
     a LoRA that the ends use differently goes evenly from one weight to the other. Finished.facts["ends"] has what
     was drawn and put on at each.
     """
+    model_for_enhancing(engine, request.model).check_size(request.width, request.height)
     loaded = yield from engine.load(request.model, request.vae)
-    loaded.card.check_size(request.width, request.height)
     memory.check_fits(loaded.model, request.width, request.height, 1, engine.store.device.free_bytes())
     began = time.perf_counter()
     frames: list[Image.Image] = []

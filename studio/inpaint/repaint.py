@@ -59,7 +59,8 @@ def repaint(
         lay_control: Fits a control picture to `picture`; None: over all of it.
 
     Raises:
-        ModelError: An inpainting model without a mask, or a U-Net with channels of another purpose.
+        ModelError: An inpainting model without a mask, a U-Net with channels of another purpose, or a model that
+            only makes pictures from prompts.
         InvalidRequest, OutOfMemory, InvalidResult: As `Engine.sample`.
     """
     options = loop_options(loaded, picture, strength=strength, mask=mask, soft=soft)
@@ -82,6 +83,7 @@ def loop_options(
     loaded: Loaded, picture: Image.Image, *, strength: float, mask: Array | None, soft: bool
 ) -> LoopOptions:
     """Return what the loop needs to repaint `picture` where `mask` says; see `repaint`."""
+    loaded.card.check_loop()
     model = loaded.model
     pixels = to_tensor(picture, device=model.device)
     latents = model.encode(pixels)

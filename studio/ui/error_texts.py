@@ -44,6 +44,9 @@ SENTENCES: dict[str, str] = {
     "There is {names}.": "现有：{names}。",
     '"{file}" is missing.': "缺少“{file}”。",
     "Put the file back, or choose another model.": "请放回文件，或换一个模型。",
+    "{model} only makes pictures from prompts.": "{model} 只能根据提示词生成图片。",
+    "{model} draws tokens; it takes no noise away.": "{model} 绘制的是编码，不做去噪。",
+    "Choose another model here.": "请在这里换一个模型。",
     # memory
     "There is not enough memory for {size}.": "内存不足，无法生成 {size}。",
     "There is not enough memory for {size} × {count} pictures.": "内存不足，无法同时生成 {count} 张 {size}。",

@@ -40,6 +40,7 @@ class ModelCard:
         count_tokens: Says how long a prompt is to the model; None: nobody knows.
         is_inpainting: It repaints masked parts and makes no picture from words alone.
         draws_tokens: It draws a VQGAN's tokens, in few steps, instead of taking noise away.
+        is_stock: A stock pipeline runs it: it makes pictures from prompts and nothing else.
     """
 
     id: str
@@ -52,6 +53,7 @@ class ModelCard:
     count_tokens: TokenCounter | None = None
     is_inpainting: bool = False
     draws_tokens: bool = False
+    is_stock: bool = False
 
 
 @dataclass(frozen=True, slots=True)

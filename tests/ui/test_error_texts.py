@@ -41,6 +41,8 @@ HUNGRY: Any = SimpleNamespace(
     estimate_bytes=lambda width, height, rows: width * height * rows * 1000, card=SimpleNamespace(grid=64)
 )
 NAN: Any = SimpleNamespace(pending=None, model=SimpleNamespace(device=torch.device("cpu")), timesteps=range(20))
+STOCK: Any = SimpleNamespace(name="A model", family="pipeline")
+TOKENS: Any = SimpleNamespace(name="A model", family="masked_tokens", architecture="tokens")
 
 
 def raised(error: Exception) -> None:
@@ -85,6 +87,8 @@ ERRORS: dict[str, Callable[[], object]] = {
     "a guidance": asked(guidance_scale=99),
     "a width": asked(width=100),
     "a width off the grid": lambda: ModelCard.check_size(SimpleNamespace(grid=64, name="A model"), 100, 64),  # type: ignore[arg-type]
+    "a model for prompts alone": lambda: ModelCard.check_loop(STOCK),
+    "a model that draws tokens": lambda: ModelCard.check_loop(TOKENS),
     "no model": lambda: Scan((), ()).find(""),
     "an unknown model": lambda: raised(UnknownName("model", "sd", ["sd1"])),
     "an unknown scheduler": lambda: raised(UnknownName("scheduler", "x", ["euler", "ddim"])),
