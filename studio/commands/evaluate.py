@@ -29,6 +29,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         "--data", type=Path, required=True, help="the pack it was trained on, or any folder of pictures"
     )
     autoencoder.add_argument("--count", type=int, default=544, help="pictures to measure on")
+    autoencoder.add_argument("--lpips", action="store_true", help="measure LPIPS too (the extra `metrics`)")
     autoencoder.add_argument("--json", action="store_true", help="print one JSON object")
     prompts = subjects.add_parser("prompts", help="whether pictures show what their prompts say, by probes")
     prompts.add_argument("model", help="id of the model (`studio models list`)")
@@ -36,6 +37,10 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     prompts.add_argument("--count", type=int, default=200, help="prompts of things; half as many compositions")
     prompts.add_argument("--quality", default="standard", help="a preset of the model")
     prompts.add_argument("--sheets", type=Path, metavar="FOLDER", help="contact sheets: made, and nearest in training")
+    prompts.add_argument(
+        "--metric", action="append", default=[], metavar="NAME=PATH",
+        help="measure with a library too (the extra `metrics`): fid=FILE, is=FILE, clip=FOLDER; may be repeated",
+    )  # fmt: skip
     prompts.add_argument("--json", action="store_true", help="print one JSON object")
     grid = subjects.add_parser("grid", help="64 prompts at fixed seeds as one picture, to look at")
     grid.add_argument("model", help="id of the model (`studio models list`)")
@@ -105,26 +110,32 @@ def _autoencoder(args: argparse.Namespace, out: Callable[..., None]) -> int:
     from studio.training.evaluate import evaluate_autoencoder, evaluate_on_folder, load_vqvae
     from studio.training.pack import Pack, is_pack
 
-    vqvae = load_vqvae(args.model)
+    vqvae, lpips = load_vqvae(args.model), None
+    if args.lpips:
+        from studio.training.lpips import LpipsDistance
+
+        lpips = LpipsDistance()
     if is_pack(args.data):
-        figures = evaluate_autoencoder(vqvae, Pack.open(args.data), count=args.count)
+        figures = evaluate_autoencoder(vqvae, Pack.open(args.data), count=args.count, lpips=lpips)
     else:
-        figures = evaluate_on_folder(vqvae, args.data, count=args.count)
+        figures = evaluate_on_folder(vqvae, args.data, count=args.count, lpips=lpips)
     out(json.dumps(figures.as_json()) if args.json else figures.as_text())
     return 0
 
 
 def _prompts(args: argparse.Namespace, settings: Settings, out: Callable[..., None]) -> int:
+    from studio.evaluate.library import read_metric
     from studio.evaluate.prompts import as_table, evaluate_prompts
     from studio.training.pack import Pack
 
+    metrics = [read_metric(text) for text in args.metric]
     card, make = _maker(args, settings)
     if args.sheets is not None:
         args.sheets.mkdir(parents=True, exist_ok=True)
     say: Callable[..., None] = (lambda line: None) if args.json else out
     rows = evaluate_prompts(
         make, Pack.open(args.data), vqvae=card.path, count=args.count, cache=settings.cache_dir / "probes",
-        sheets=args.sheets, say=say,
+        sheets=args.sheets, metrics=metrics, say=say,
     )  # fmt: skip
     out(json.dumps([asdict(row) for row in rows]) if args.json else as_table(rows, size=card.width))
     return 0

@@ -8,7 +8,7 @@ pictures it was not fitted on, and on these after the autoencoder, which nothing
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from studio.evaluate.library import WEIGHTS, Metric, measure
 from studio.evaluate.report import markdown
 from studio.training.augment import plain
 from studio.training.evaluate import PictureJudge, Wanted, compositions_of, load_vqvae, prompts_of, reconstruct
@@ -53,6 +54,7 @@ def evaluate_prompts(
     count: int = 200,
     cache: Path | None = None,
     sheets: Path | None = None,
+    metrics: Sequence[Metric] = (),
     say: Callable[[str], None] = lambda line: None,
 ) -> list[PromptRow]:
     """Measure `make` on `count` things of the training split and on half as many compositions never trained.
@@ -63,6 +65,7 @@ def evaluate_prompts(
         vqvae: Folder of the autoencoder, for the ceiling.
         count: Prompts of the first group.
         cache: Folder that keeps the features of the real pictures.
+        metrics: Figures of a library beside the judge's; FID compares with all training pictures.
         sheets: Folder for contact sheets: what was made over its nearest training pictures.
         say: Is told how far it is.
 
@@ -84,7 +87,11 @@ def evaluate_prompts(
             if (seed + 1) % 20 == 0:
                 say(f"{group}: {seed + 1} of {len(wanted)}")
         pictures = torch.cat(made)
-        rows.append(replace(_row(judge, group, pictures, wanted), seconds=float(np.median(times[1:] or times))))
+        row = _row(judge, group, pictures, wanted)
+        said = [want.prompt for want in wanted]
+        more = {one.name: measure(one, pictures, said, _training_pictures(pack, pictures.shape[-1])) for one in metrics}
+        seconds = float(np.median(times[1:] or times))
+        rows.append(replace(row, figures=row.figures | more, seconds=seconds))
         if sheets is not None:
             _sheet(judge, pictures[:32], wanted[:32]).save(sheets / f"{group.replace(' ', '-')}.png")
     return rows
@@ -98,6 +105,8 @@ def as_table(rows: Sequence[PromptRow], *, size: int) -> str:
     }
     for title, name in _COLUMNS.items():
         columns[title] = lambda row, name=name: _said(row.figures[name], share=name not in ("frechet", "nearest"))  # type: ignore[misc]
+    for name in dict.fromkeys(name for row in rows for name in row.figures if name in WEIGHTS):
+        columns[name.upper()] = lambda row, name=name: _said(row.figures.get(name, float("nan")), share=False)  # type: ignore[misc]
     columns["s a picture"] = lambda row: _said(row.seconds, share=False)
     note = (
         f"{size} px, 8-bit RGB, {torch.get_num_threads()} threads. Probes on EfficientNet-Lite0 features of real "
@@ -117,6 +126,14 @@ def _ceilings(pack: Pack, vqvae: Path, count: int) -> list[tuple[str, tuple[Tens
     model = load_vqvae(vqvae)
     again = torch.cat([reconstruct(model, part)[0] for part in real.split(4)])
     return [("real, held out", (real, wanted)), ("real, through the autoencoder", (again, wanted))]
+
+
+def _training_pictures(pack: Pack, size: int) -> Iterator[Tensor]:
+    """Yield the training pictures, eight at a time, (b, 3, size, size) in [-1, 1]."""
+    numbers = pack.indices("train")
+    for start in range(0, len(numbers), 8):
+        part = [plain(pack, int(number), size).picture for number in numbers[start : start + 8]]
+        yield to_pm1(torch.from_numpy(np.stack(part)))
 
 
 def _row(judge: PictureJudge, group: str, pictures: Tensor, wanted: Sequence[Wanted]) -> PromptRow:

@@ -84,7 +84,7 @@ class AutoencoderConfig(TaskConfig):
         0.5, ge=0, description="weight of using all directions of the code alike, during the warm-up"
     )
     chroma_weight: float = Field(1.0, ge=0)
-    perceptual: Literal["efficientnet", "pyramid", "none"] = "pyramid"
+    perceptual: Literal["efficientnet", "lpips", "pyramid", "none"] = "pyramid"
     perceptual_weight: float = Field(0.5, ge=0)
     perceptual_every: int = Field(2, ge=1, description="steps between two perceptual ones: it costs a network")
     gan_weight: float = Field(0.35, ge=0, description="length of the GAN's gradient relative to the other losses'")

@@ -27,6 +27,7 @@ from studio.training.quantizer import usage
 from studio.training.stream import to_pm1
 
 Generate = Callable[[Sequence[str]], Tensor]  # prompts -> pictures (b, 3, h, w) in [-1, 1]
+Distance = Callable[[Tensor, Tensor], Tensor]  # two (1, 3, h, w) in [-1, 1] -> a scalar
 HELD_OUT = ("heldout_picture", "heldout_thing")
 
 
@@ -48,20 +49,27 @@ class Reconstruction:
     top_code_share: float
     top_code_share_but_white: float
     seconds_per_picture: float
+    lpips: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
+        """Return plain values; LPIPS only where it was measured."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def as_text(self) -> str:
         """Return a line for each figure, and what they were measured on."""
-        lines = [f"{name:<26}{value:.5g}" for name, value in asdict(self).items()]
+        lines = [f"{name:<26}{value:.5g}" for name, value in self.as_json().items()]
         threads = torch.get_num_threads()
         return "\n".join([*lines, f"8-bit RGB (sRGB), {self.size} px squares; {threads} threads, encode and decode."])
 
 
 def evaluate_autoencoder(
-    vqvae: VQModel, pack: Pack, *, count: int = 544, size: int = 256, splits: Sequence[str] = HELD_OUT
+    vqvae: VQModel,
+    pack: Pack,
+    *,
+    count: int = 544,
+    size: int = 256,
+    splits: Sequence[str] = HELD_OUT,
+    lpips: Distance | None = None,
 ) -> Reconstruction:
     """Measure reconstruction and code use on the first ``count`` pictures of ``splits``.
 
@@ -72,10 +80,12 @@ def evaluate_autoencoder(
         raise StudioError(
             f"{pack.path} has no pictures in {', '.join(splits)}.", hint="Build a pack with a held-out split."
         )
-    return measure_reconstruction(vqvae, (plain(pack, int(number), size).picture for number in numbers))
+    return measure_reconstruction(vqvae, (plain(pack, int(number), size).picture for number in numbers), lpips)
 
 
-def evaluate_on_folder(vqvae: VQModel, folder: Path, *, count: int = 544, size: int = 256) -> Reconstruction:
+def evaluate_on_folder(
+    vqvae: VQModel, folder: Path, *, count: int = 544, size: int = 256, lpips: Distance | None = None
+) -> Reconstruction:
     """Measure the same on the first ``count`` pictures of a folder, by name: each one's middle square at ``size``.
 
     Raises StudioError when there are none, or one cannot be read.
@@ -84,12 +94,14 @@ def evaluate_on_folder(vqvae: VQModel, folder: Path, *, count: int = 544, size: 
     if not files:
         raise StudioError(f"{folder} has no pictures.", hint=f"Pictures end in {', '.join(PICTURE_SUFFIXES)}.")
     opened = (open_picture(file).image.convert("RGB") for file in files)
-    return measure_reconstruction(vqvae, (np.asarray(ImageOps.fit(image, (size, size))) for image in opened))
+    return measure_reconstruction(vqvae, (np.asarray(ImageOps.fit(image, (size, size))) for image in opened), lpips)
 
 
-def measure_reconstruction(vqvae: VQModel, pictures: Iterable[np.ndarray]) -> Reconstruction:
+def measure_reconstruction(
+    vqvae: VQModel, pictures: Iterable[np.ndarray], lpips: Distance | None = None
+) -> Reconstruction:
     """Measure reconstruction and code use on square RGB ``pictures`` (n, n, 3) uint8, at least one, all of one size."""
-    scores, codes, seconds, size = [], [], 0.0, 0
+    scores, codes, apart, seconds, size = [], [], [], 0.0, 0
     for original in pictures:
         size = len(original)
         began = time.perf_counter()
@@ -98,6 +110,8 @@ def measure_reconstruction(vqvae: VQModel, pictures: Iterable[np.ndarray]) -> Re
         decoded = to_uint8(output)[0]
         scores.append((psnr(original, decoded), ssim(original, decoded)))
         codes.append(indices)
+        if lpips is not None:
+            apart.append(float(lpips(output, to_pm1(torch.tensor(original)[None]))))
     seen = torch.cat(codes)
     used, perplexity, top = usage(seen, vqvae.config.num_vq_embeddings)
     white = reconstruct(vqvae, torch.ones(1, 3, size, size))[1]
@@ -105,7 +119,7 @@ def measure_reconstruction(vqvae: VQModel, pictures: Iterable[np.ndarray]) -> Re
     mean_psnr, mean_ssim = np.mean(scores, axis=0)
     return Reconstruction(
         len(scores), size, float(mean_psnr), float(mean_ssim), vqvae.config.num_vq_embeddings, used, perplexity, top,
-        drawn.max().item() / len(seen), seconds / len(scores),
+        drawn.max().item() / len(seen), seconds / len(scores), float(np.mean(apart)) if apart else None,
     )  # fmt: skip
 
 

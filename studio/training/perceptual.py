@@ -1,7 +1,7 @@
 """Perceptual distances that can be plugged into the autoencoder's training.
 
 ``efficientnet`` needs the training extra (two small packages with code and ImageNet weights of EfficientNet-Lite0,
-Apache-2.0); ``pyramid`` needs no weights. LPIPS is not offered: its backbone has to be downloaded.
+Apache-2.0); ``pyramid`` needs no weights; ``lpips`` needs torchvision and its backbone (see ``studio.training.lpips``).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from studio.errors import StudioError
 from studio.training.losses import laplacian_loss, ssim
+from studio.training.lpips import LpipsDistance
 
 FEATURE_BLOCKS = (2, 4, 10)  # outputs at 1/4, 1/8 and 1/16 of the side
 
@@ -87,8 +88,8 @@ class EfficientNetDistance(nn.Module):
 
 
 def make_distance(name: str) -> nn.Module | None:
-    """Return the distance called ``name``: "efficientnet", "pyramid" or "none"."""
-    makers = {"efficientnet": EfficientNetDistance, "pyramid": PyramidDistance}
+    """Return the distance called ``name``: "efficientnet", "lpips", "pyramid" or "none"; raises StudioError."""
+    makers = {"efficientnet": EfficientNetDistance, "lpips": LpipsDistance, "pyramid": PyramidDistance}
     if name == "none":
         return None
     if name not in makers:
