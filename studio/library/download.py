@@ -1,14 +1,13 @@
 """Fetching a plan's files: resumed where they were cut off, checked against their digests, renamed when whole.
 
-While it runs everything lies in DATA/models/.NAME.download, where nothing looks for models. A killed studio
-leaves that folder behind, and the next download of the same plan goes on from its bytes. Since its second version
-the hub's own client begins every call afresh and writes 10 MB at a time, so what is asked for and written is
+While it runs everything lies in a hidden folder (`leftovers.place_of`), where nothing looks for models. A killed
+studio leaves that folder behind, and the next download of the same plan goes on from its bytes. Since its second
+version the hub's own client begins every call afresh and writes 10 MB at a time, so what is asked for and written is
 decided here; addresses, headers, sessions and errors are the client's.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import time
@@ -20,15 +19,15 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from studio.errors import ModelError
-from studio.library.hub import Plan, RemoteFile
+from studio.library.hub import Plan, RemoteFile, folder_name
 from studio.library.hub_errors import explained
+from studio.library.leftovers import NAME, PART, note, unfinished
 from studio.library.shelf import check_room, check_usable
-from studio.library.sources import Source, digest_of, write_source
+from studio.library.sources import Source, digest_of, read_source, write_source
 
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 4  # cut connections in a row without a byte between them
-PART = ".part"
 CHUNK_BYTES = 2**18
 _TIMEOUT_SECONDS = 20
 Report: TypeAlias = Callable[["Progress"], None]
@@ -71,33 +70,30 @@ def download(
         ModelError: One of that name is there, the hub refuses, a file is damaged, or it is no model after all.
     """
     target = folder / plan.name
-    if target.exists():
-        raise ModelError(f'There is already a "{plan.name}".', "Remove it first, or keep it.")
+    if taken := _taken(folder, plan):
+        raise ModelError(f'There is already a "{taken}".', "Remove it first, or keep it.")
     part = unfinished(folder, plan)
     check_room(folder, plan.bytes - _arrived(part, plan))
     part.mkdir(parents=True, exist_ok=True)
-    (part / "plan.json").write_text(json.dumps({"repo": plan.repo, "revision": plan.revision}), encoding="utf-8")
+    note(part, plan)
     fetch = _Fetch(plan, part, report, should_stop, endpoint, pause_seconds)
     with explained(plan.repo):
         for file in plan.files:
             fetch(file)
-    (part / "plan.json").unlink()
     write_source(part, Source(plan.repo, plan.revision, plan.licence, {f.name: f.digest for f in plan.files}))
     _check(part, plan)
     part.rename(target)
+    (target / NAME).unlink()  # last: a studio killed before it still knows what lies in `part`
     return target
 
 
-def unfinished(folder: Path, plan: Plan) -> Path:
-    """Return where `plan` is put while it is not whole; leftovers of another revision are deleted."""
-    part = folder / f".{plan.repo.replace('/', '--')}.download"
-    try:
-        kept = json.loads((part / "plan.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        kept = {}
-    if part.exists() and kept.get("revision") != plan.revision:
-        shutil.rmtree(part, ignore_errors=True)
-    return part
+def _taken(folder: Path, plan: Plan) -> str:
+    """Return what stands in the way of `plan` in `folder`: its name, or its file as the whole repository has it."""
+    whole = folder_name(plan.repo, "")
+    source = read_source(folder / whole) if plan.file else None
+    if source and source.repo == plan.repo and (folder / whole / plan.file).is_file():
+        return f"{whole}/{plan.file}"
+    return plan.name if (folder / plan.name).exists() else ""
 
 
 def _arrived(part: Path, plan: Plan) -> int:

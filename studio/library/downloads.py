@@ -1,6 +1,7 @@
 """Downloads in the background: at most two at a time, each with its state for whoever looks.
 
-A stopped or failed download keeps what has arrived; asking for the same again goes on from there.
+A stopped or failed download keeps what has arrived; asking for the same again goes on from there. What a studio
+that was closed or killed left behind is there as stopped. Two downloads never write to the same place at once.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from studio.errors import QueueFull, StudioError
+from studio.errors import ModelError, QueueFull, StudioError
 from studio.library.download import Progress, Stopped, download
-from studio.library.hub import Plan
+from studio.library.hub import Plan, folder_name
+from studio.library.leftovers import Leftover, discard, leftovers
 
 logger = logging.getLogger(__name__)
 
@@ -24,15 +26,25 @@ AT_ONCE, MOST = 2, 32
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where a download is; `message` and `hint` say what went wrong."""
+    """Where a download is, and what was asked for: asking for that again goes on with this one.
+
+    Attributes:
+        repo, revision, file, variant: As in `Plan`; the revision is a commit.
+        name: The folder it goes into.
+        fetching: The file that is arriving.
+        message, hint: What went wrong.
+    """
 
     id: str
     repo: str
+    revision: str
+    file: str
+    variant: str
     name: str
     phase: Literal["waiting", "running", "done", "failed", "stopped"]
     bytes_done: int = 0
     bytes_total: int = 0
-    file: str = ""
+    fetching: str = ""
     message: str = ""
     hint: str = ""
 
@@ -52,28 +64,36 @@ class Downloads:
 
     def __init__(self, folder: Path, *, endpoint: str = "") -> None:
         self._folder, self._endpoint = folder, endpoint
-        self._states: dict[str, State] = {}
+        self._states = {state.id: state for state in map(_of_leftover, leftovers(folder))}
+        self._plans: dict[str, Plan] = {}
         self._stops: dict[str, threading.Event] = {}
         self._guard = threading.Lock()
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download")
 
     def start(self, plan: Plan) -> State:
-        """Begin `plan`, unless it runs already, and return its state; raises QueueFull."""
+        """Begin `plan`, unless it runs already, and return its state.
+
+        Raises:
+            QueueFull: Too many are waiting.
+            ModelError: Something else is arriving under the same name: another revision, variant, or owner's.
+        """
         with self._guard:
             for state in self._states.values():
-                if state.repo == plan.repo and not state.is_over:
-                    return state
+                if state.name == plan.name and not state.is_over:
+                    return self._same(state, plan)
             if sum(not state.is_over for state in self._states.values()) >= MOST:
                 raise QueueFull(f"{MOST} downloads are waiting.", "Wait until some are done.")
-            state = State(secrets.token_hex(8), plan.repo, plan.name, "waiting", bytes_total=plan.bytes)
-            self._forget(plan.repo)
+            asked = (plan.repo, plan.revision, plan.file, plan.variant)
+            state = State(secrets.token_hex(8), *asked, plan.name, "waiting", bytes_total=plan.bytes)
+            self._forget(plan)
             self._states[state.id] = state
+            self._plans[state.id] = plan
             self._stops[state.id] = threading.Event()
         self._pool.submit(self._run, state.id, plan)
         return state
 
     def states(self) -> list[State]:
-        """Return all downloads since the studio started, the newest first; of one repository only the last."""
+        """Return the downloads, the newest first; of the same repository and file only the last."""
         with self._guard:
             return list(reversed(self._states.values()))
 
@@ -82,6 +102,25 @@ class Downloads:
         with self._guard:
             if download_id in self._stops:
                 self._stops[download_id].set()
+
+    def discard(self, download_id: str) -> None:
+        """Forget a download that is over and delete what has arrived of it; a finished one's files stay.
+
+        Raises:
+            ModelError: It runs, or its files cannot be deleted.
+        """
+        with self._guard:
+            state = self._states.get(download_id)
+            if state is None:
+                return
+            if not state.is_over:
+                raise ModelError(f"{state.repo} is being downloaded.", "Stop it first.")
+            try:
+                discard(self._folder, state.repo, state.file)
+            except OSError as error:
+                hint = "Close what uses it."
+                raise ModelError(f"{state.repo} cannot be deleted: {error.strerror}.", hint) from error
+            self._drop(download_id)
 
     def close(self) -> None:
         """Stop everything and wait for it."""
@@ -93,7 +132,7 @@ class Downloads:
         stop = self._stops[download_id]
 
         def report(progress: Progress) -> None:
-            self._change(download_id, bytes_done=progress.bytes_done, file=progress.file)
+            self._change(download_id, bytes_done=progress.bytes_done, fetching=progress.file)
 
         if stop.is_set():
             self._change(download_id, phase="stopped")
@@ -115,6 +154,28 @@ class Downloads:
         with self._guard:
             self._states[download_id] = replace(self._states[download_id], **changes)  # type: ignore[arg-type]
 
-    def _forget(self, repo: str) -> None:
-        for known in [known for known, state in self._states.items() if state.repo == repo and state.is_over]:
-            del self._states[known], self._stops[known]
+    def _same(self, state: State, plan: Plan) -> State:
+        running = self._plans[state.id]
+        if (running.repo, running.revision, running.files) == (plan.repo, plan.revision, plan.files):
+            return state
+        precision = state.variant or "full"
+        raise ModelError(
+            f'"{state.name}" is being downloaded already: {state.repo} at {state.revision[:12]}, {precision}.',
+            "Wait until it is there, or stop it.",
+        )
+
+    def _forget(self, plan: Plan) -> None:
+        asked = (plan.repo, plan.file)
+        for known in [known for known, state in self._states.items() if (state.repo, state.file) == asked]:
+            self._drop(known)
+
+    def _drop(self, download_id: str) -> None:
+        del self._states[download_id]
+        self._plans.pop(download_id, None)
+        self._stops.pop(download_id, None)
+
+
+def _of_leftover(left: Leftover) -> State:
+    asked = (left.repo, left.revision, left.file, left.variant)
+    name = folder_name(left.repo, left.file)
+    return State(secrets.token_hex(8), *asked, name, "stopped", left.bytes_done, left.bytes_total)

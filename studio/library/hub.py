@@ -53,6 +53,8 @@ class Plan:
         files: In the order they are fetched: the small ones first.
         licence: As the repository states it.
         is_gated: Its owner must be asked for access first.
+        file: The one file that was asked for; "" for a whole model.
+        variant: The precision that was asked for.
     """
 
     repo: str
@@ -60,6 +62,8 @@ class Plan:
     files: tuple[RemoteFile, ...]
     licence: str
     is_gated: bool
+    file: str = ""
+    variant: str = "fp16"
 
     @property
     def bytes(self) -> int:
@@ -68,8 +72,14 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """The folder's name: the repository's without its owner."""
-        return self.repo.partition("/")[2]
+        """The folder's name: the repository's without its owner, and with it the file's where one is fetched."""
+        return folder_name(self.repo, self.file)
+
+
+def folder_name(repo: str, file: str) -> str:
+    """Return the name of the folder that the model `repo`, or one `file` of it, is put into."""
+    name = repo.partition("/")[2]
+    return f"{name}--{file.removesuffix(_WEIGHTS).replace('/', '--')}" if file else name
 
 
 def look(repo: str, *, revision: str = "main", file: str = "", variant: str = "fp16", endpoint: str = "") -> Plan:
@@ -98,7 +108,7 @@ def look(repo: str, *, revision: str = "main", file: str = "", variant: str = "f
     chosen = choose(list(files), file=file, variant=variant, parts=_parts(index))
     licence = next((tag.removeprefix("license:") for tag in info.tags or () if tag.startswith("license:")), "")
     ordered = sorted((files[name] for name in chosen), key=lambda f: (f.name.endswith(_WEIGHTS), f.bytes))
-    return Plan(repo, commit, tuple(ordered), licence, bool(info.gated))
+    return Plan(repo, commit, tuple(ordered), licence, bool(info.gated), file, variant)
 
 
 def choose(names: Sequence[str], *, file: str = "", variant: str = "fp16", parts: Iterable[str] = ()) -> list[str]:

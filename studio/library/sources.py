@@ -14,6 +14,7 @@ from pathlib import Path
 from studio.atomic import write_atomically
 
 NAME, VERSION = "source.json", 1
+_DEPTH = 4  # folders above a file in which its source may lie: a repository's own folders come along
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +47,24 @@ def write_source(folder: Path, source: Source) -> None:
 
 
 def read_source(path: Path) -> Source | None:
-    """Return the source of the model at `path` (or of the folder it lies in), if it is known."""
-    for place in (path, path.parent):
-        try:
-            said = json.loads((place / NAME).read_text(encoding="utf-8"))
-            sums = {str(name): str(digest) for name, digest in said["sums"].items()}
-            return Source(str(said["repo"]), str(said["revision"]), str(said["licence"]), sums)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
-    return None
+    """Return the source of the model at `path`, or of the folder it was downloaded in, if it is known."""
+    place = source_folder(path)
+    return _read(place) if place else None
 
 
 def source_folder(path: Path) -> Path | None:
-    """Return the folder that holds the source of the model at `path`: its own, or the one it lies in."""
-    return next((place for place in (path, path.parent) if (place / NAME).is_file()), None)
+    """Return the folder that holds the source of the model at `path`: its own, or one above it."""
+    places = (path, *path.parents[:_DEPTH])
+    return next((place for place in places if _read(place) is not None), None)
+
+
+def _read(folder: Path) -> Source | None:
+    try:
+        said = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        sums = {str(name): str(digest) for name, digest in said["sums"].items()}
+        return Source(str(said["repo"]), str(said["revision"]), str(said["licence"]), sums)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def digest_of(path: Path, *, like: str) -> str:

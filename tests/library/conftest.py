@@ -38,7 +38,7 @@ def sd_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.fixture
 def hub(sd_files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    """owner/tiny-sd, owner/ink (one LoRA), owner/many (two), owner/gated, owner/pickles, owner/big (a LoRA of 6 MB)."""
+    """owner/tiny-sd, owner/ink (one LoRA), owner/many and pack (two), owner/big (6 MB), owner/gated, owner/pickles."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     with serving_hub(
         owner__tiny_sd=Repo(sd_files),
@@ -48,6 +48,7 @@ def hub(sd_files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator
         owner__pickles=Repo({"model.ckpt": b"x", "config.json": b"{}"}),
         owner__nonsense=Repo({"a.safetensors": b"\x02\0\0\0\0\0\0\0{}"}),
         owner__big=Repo({"big.safetensors": lora(2000)}),
+        owner__pack=Repo({"README.md": b"# Two", "oil.safetensors": lora(1000), "more/chalk.safetensors": lora(900)}),
     ) as served:
         yield served
 

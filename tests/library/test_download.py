@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from studio.errors import InvalidRequest, ModelError
-from studio.library.download import Progress, Stopped, download, unfinished
+from studio.library.download import Progress, Stopped, download
 from studio.library.downloads import Downloads
 from studio.library.hub import choose, look
+from studio.library.leftovers import unfinished
 from studio.library.shelf import Shelf
 from studio.library.sources import changed_since, read_source
 from studio.settings import Settings

@@ -58,6 +58,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
         serving_hub(
             owner__oil=Repo({"oil.safetensors": lora(2000)}),
             owner__many=Repo({"a.safetensors": lora(), "b.safetensors": lora(8)}),
+            owner__pack=Repo({"large.safetensors": lora(2000), "small.safetensors": lora(8)}),
             owner__gated=Repo({"a.safetensors": lora()}, gated=True),
         ) as hub,
         Gallery(settings.gallery_dir, reserve_bytes=0) as gallery,
@@ -124,17 +125,29 @@ def test_a_model_is_downloaded_with_its_progress_and_appears(page: Page, shelf: 
 
 
 @pytest.mark.thorough
-def test_a_stopped_download_goes_on(page: Page, shelf: Shelf) -> None:
+def test_a_stopped_download_goes_on_as_itself_or_is_discarded(page: Page, shelf: Shelf) -> None:
     shelf.hub.hold_after = 2_000_000
-    ask(page, "owner/oil")
+    ask(page, "owner/pack")
+    page.get_by_role("button", name="large.safetensors").click()
     page.get_by_role("button", name="Download", exact=True).click()
     assert shelf.hub.held.wait(60)
-    page.locator(".mp-transfer").get_by_role("button", name="Stop").click()
+    transfer = page.locator(".mp-transfer")
+    transfer.get_by_role("button", name="Stop").click()
     shelf.hub.resume.set()
-    expect(page.locator(".mp-transfer")).to_contain_text("Stopped at")
+    expect(transfer).to_contain_text("Stopped at")
+    expect(transfer).to_contain_text("owner/pack · large.safetensors")
     page.get_by_role("button", name="Go on").click()
-    expect(page.locator('.mp-row[data-id="oil"]')).to_be_visible()
-    assert shelf.hub.asked[-1][1] > 0
+    expect(page.locator('.mp-row[data-id="large"]')).to_be_visible()
+    assert shelf.hub.asked[-1][0] == "large.safetensors" and shelf.hub.asked[-1][1] > 0
+    shelf.hub.resume.clear()
+    ask(page, "owner/oil")
+    page.get_by_role("button", name="Download", exact=True).click()
+    stop = transfer.get_by_role("button", name="Stop")
+    stop.click()
+    shelf.hub.resume.set()
+    page.get_by_role("button", name="Discard").click()
+    expect(transfer).to_have_count(1)
+    assert not [path for path in shelf.folder.iterdir() if path.name.startswith(".")]
 
 
 @pytest.mark.thorough

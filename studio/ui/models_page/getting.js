@@ -59,7 +59,8 @@ export function finder({ begun }) {
   return form;
 }
 
-/** The downloads; `ended()` is called when one of them is done. Looks at them only while one runs. */
+/** The downloads, shown with `show(states)`, a new one with `watch(state)`; `ended()` is called when one is done.
+ * Looks at them only while one runs. */
 export function transfers(ended) {
   const element = make("div", { class: "mp-transfers" });
   let timer = 0, before = new Map();
@@ -67,13 +68,17 @@ export function transfers(ended) {
     const share = it.bytes_total ? (100 * it.bytes_done) / it.bytes_total : 0;
     const sizes = { done: size(it.bytes_done), total: size(it.bytes_total) };
     // says: models_waiting models_stopped models_done
-    const line = it.phase === "failed" ? `${it.message} ${it.hint}` : it.phase === "running" ? `${say("models_running", sizes)} · ${it.file}` : say(`models_${it.phase}`, sizes);
-    const again = () => post("models/download", { repo: it.repo }).then((answer) => answer.json()).then((state) => show([state])).catch(complain);
+    const line = it.phase === "failed" ? `${it.message} ${it.hint}` : it.phase === "running" ? `${say("models_running", sizes)} · ${it.fetching}` : say(`models_${it.phase}`, sizes);
+    const { repo, revision, file, variant } = it; // what was asked for: it goes on as itself
+    const title = file ? `${repo} · ${file}` : repo;
+    const again = () => post("models/download", { repo, revision, file, variant }).then((answer) => answer.json()).then(watch).catch(complain);
+    const told = (words, what) => button({ words, onclick: () => post(`models/${what}`, { id: it.id }).then(poll).catch(complain) });
+    const actions = !it.is_over ? [told("stop", "stop")] : it.phase === "done" ? [] : [button({ words: "models_goes_on", onclick: again }), told("models_discard", "discard")];
     return make("div", { class: `mp-transfer is-${it.phase}` },
-      make("strong", {}, it.repo),
-      make("progress", { max: 100, value: it.phase === "done" ? 100 : share, "aria-label": it.repo }),
+      make("strong", {}, title),
+      make("progress", { max: 100, value: it.phase === "done" ? 100 : share, "aria-label": title }),
       make("p", {}, line),
-      it.is_over ? (it.phase === "done" ? null : button({ words: "models_goes_on", onclick: again })) : button({ words: "stop", onclick: () => post("models/stop", { id: it.id }).then(poll).catch(complain) }));
+      make("div", { class: "mp-actions" }, ...actions));
   };
   const show = (states) => {
     if (states.some((it) => it.phase === "done" && before.get(it.id) && before.get(it.id) !== "done")) ended();
@@ -83,7 +88,11 @@ export function transfers(ended) {
     if (states.some((it) => !it.is_over)) timer = setTimeout(poll, document.hidden ? 5 * EVERY : EVERY);
   };
   const poll = () => getJson("models/downloads").then(({ downloads }) => show(downloads)).catch(() => { timer = setTimeout(poll, 5 * EVERY); });
-  return { element, show: (states) => (states.length === 1 && !states[0].is_over ? (before.set(states[0].id, states[0].phase), poll()) : show(states)) };
+  const watch = (state) => { // what has just begun: its end is told even if the first look finds it done
+    before.set(state.id, state.phase);
+    return poll();
+  };
+  return { element, show, watch };
 }
 
 /** The field for a path of this computer; `added(item)` is called with what was added. */

@@ -37,7 +37,7 @@ class Models {
     root.replaceChildren(
       make("div", { class: "mp-page" },
         make("section", { class: "mp-main" },
-          finder({ size, begun: (state) => this.transfers.show([state]) }),
+          finder({ size, begun: (state) => this.transfers.watch(state) }),
           this.transfers.element,
           make("div", { class: "mp-bar" }, this.filters, this.search, button({ words: "models_again", picture: "again", bare: true, onclick: () => this.refresh() })),
           this.list,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -110,6 +111,12 @@ def _add_downloads(routes: APIRouter, desk: ModelsDesk) -> None:
         desk.downloads.stop(body.id)
         return JSONResponse({})
 
+    @routes.post("/discard")
+    def discard(body: _Id) -> Response:
+        """Delete what has arrived of a download that is over."""
+        desk.downloads.discard(body.id)
+        return JSONResponse({})
+
 
 def item_value(item: Item) -> dict[str, Any]:
     """Return what the page shows of an item; `words` is what calls it up in a prompt."""
@@ -143,5 +150,4 @@ def plan_value(plan: Plan, free_bytes: int) -> dict[str, Any]:
 
 def download_value(state: State) -> dict[str, Any]:
     """Return what the page shows of a download."""
-    names = ("id", "repo", "name", "phase", "bytes_done", "bytes_total", "file", "message", "hint")
-    return {**{name: getattr(state, name) for name in names}, "is_over": state.is_over}
+    return {**asdict(state), "is_over": state.is_over}

@@ -20,6 +20,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "models_full": ("Full precision", "完整精度"),
     "models_download": ("Download", "下载"),
     "models_goes_on": ("Go on", "继续"),
+    "models_discard": ("Discard", "丢弃"),
     "models_waiting": ("Waiting", "等待中"),
     "models_running": ("{done} of {total}", "{done} / {total}"),
     "models_stopped": ("Stopped at {done}; what has arrived is kept", "已停在 {done}，已下载的部分保留"),
