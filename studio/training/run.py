@@ -146,7 +146,7 @@ class _Loop:
                 self._judge(progress.figures)
             if main and self.step % config.grid_every == 0:
                 self._draw()
-            if self.step % config.save_every == 0:
+            if self.step % config.save_every == 0 and not self._bad:
                 self.save()
             if should_stop():
                 break
@@ -171,13 +171,17 @@ class _Loop:
         """Count steps whose gradient is not a number; ``Trained.update`` has skipped them."""
         self._bad = 0 if math.isfinite(float(figures["gradient"])) else self._bad + 1
         if self._bad >= _PATIENCE:
+            precision = "" if self.config.precision == "fp32" else " --set precision=fp32"
             raise TrainingCollapsed(
-                f"{_PATIENCE} steps in a row at step {self.step} gave no finite gradient; nothing was saved after it.",
-                hint=f"Start again with a lower learning rate than {self.config.learning_rate:g}, or --precision fp32.",
+                f"{_PATIENCE} steps in a row up to step {self.step} gave no finite gradient; none of them was saved.",
+                hint=f"Go on from before with a lower learning rate than {self.config.learning_rate:g}: "
+                f"studio train resume {self.out} --set learning_rate={self.config.learning_rate / 3:.2g}{precision}",
             )
         return figures
 
     def _judge(self, figures: dict[str, float]) -> None:
+        if not math.isfinite(figures["gradient"]):
+            return  # skipped steps are among the means; `_guarded` decides on those
         problem = self.task.health(figures)
         if problem:
             raise TrainingCollapsed(f"Stopped at step {self.step}.", hint=problem)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
 from diffusers import LDMTextToImagePipeline, UNet2DConditionModel, UVit2DModel, VQModel
+from numpy.typing import NDArray
 
 from studio.errors import StudioError
 from studio.training.checkpoint import load_checkpoint
 from studio.training.config import TaskConfig
 from studio.training.run import train
-from studio.training.stream import Batch
+from studio.training.stream import Batch, to_pm1
 from studio.training.task import Task, Trained, TrainingCollapsed, rate_at
 from tests.training.tiny import (
     SIDE,
@@ -28,7 +31,8 @@ from tests.training.tiny import (
 
 
 def run(task: Task, out: Path, **options: object) -> None:
-    train(task.config, out, task=task, source=Squares(), accelerator=Accelerator(cpu=True), **options)  # type: ignore[arg-type]
+    given = {"task": task, "source": Squares(), "accelerator": Accelerator(cpu=True), **options}
+    train(task.config, out, **given)  # type: ignore[arg-type]
 
 
 def tensors_of(state: object) -> list[torch.Tensor]:
@@ -189,6 +193,46 @@ class Broken:
 def test_a_run_without_finite_gradients_is_stopped_with_advice(tmp_path: Path) -> None:
     with pytest.raises(TrainingCollapsed, match="lower learning rate"):
         run(Broken(float("nan")), tmp_path)  # type: ignore[arg-type]
+
+
+class Spoiled:
+    """Squares whose pictures hold a number that is none, after the first ``good`` ones."""
+
+    def __init__(self, *, good: int) -> None:
+        self.left = good
+
+    def sample(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.float32], str, int]:
+        picture, caption, number = Squares().sample(rng, size)
+        values = to_pm1(torch.from_numpy(picture)[None])[0].numpy()
+        self.left -= 1
+        if self.left < 0:
+            values[0, 0, 0] = np.nan
+        return values, caption, number
+
+
+@pytest.mark.parametrize("good_steps", [1, 8])  # before and after the first codebook is made
+def test_a_codebook_outlives_pictures_that_are_no_numbers(good_steps: int, tmp_path: Path) -> None:
+    config = autoencoder_config(steps=60, save_every=1, revive_every=1, unquantised_steps=2)
+    with pytest.raises(TrainingCollapsed, match=r"learning_rate=0\.00027"):
+        run(autoencoder_task(config), tmp_path, source=Spoiled(good=4 * good_steps))
+    assert load_checkpoint(tmp_path / "state.pt")["step"] == good_steps
+    run(autoencoder_task(config), tmp_path, should_stop=stops_after(2))
+    after = load_checkpoint(tmp_path / "state.pt")
+    assert after["step"] == good_steps + 2
+    assert after["task"]["codebook"]["is_ready"]
+    assert all(tensor.isfinite().all() for tensor in tensors_of(after))
+
+
+def test_one_spoiled_batch_changes_nothing_but_the_time(tmp_path: Path) -> None:
+    task = autoencoder_task(autoencoder_config(unquantised_steps=0, revive_every=1))
+    good = Batch(pictures(), [""] * 4, [0] * 4)
+    spoiled = Batch(torch.full_like(good.pictures, float("nan")), good.captions, good.indices)
+    assert not math.isfinite(task.step(spoiled, 0)["gradient"])
+    assert not task.codebook.is_ready  # k-means waits for numbers
+    task.step(good, 1)
+    before = [tensor.clone() for tensor in tensors_of(task.state())]
+    task.step(spoiled, 2)
+    assert all(torch.equal(a, b) for a, b in zip(before, tensors_of(task.state()), strict=True))
 
 
 def test_a_collapsed_run_is_stopped_with_the_task_s_advice(tmp_path: Path) -> None:
