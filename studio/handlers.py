@@ -15,6 +15,7 @@ from studio.codebook.run import run_edit_tokens, run_reconstruct
 from studio.codebook.vqgan import Vqgan
 from studio.engine.device import DeviceChoice, choose_device, has_fast_bfloat16
 from studio.engine.engine import Engine, Handler, ShouldStop
+from studio.enhance.networks import Networks
 from studio.enhance.upscale import run_upscale
 from studio.enhance.walk import run_walk
 from studio.errors import UnknownName
@@ -78,7 +79,7 @@ def _decoder_dtype(choice: DeviceChoice) -> torch.dtype:
 
 def handlers(settings: Settings, codebooks: Codebooks | None = None) -> dict[type[Request], Handler]:
     """Return the handlers of every kind of request that the engine does not run itself."""
-    codebooks = codebooks or Codebooks(settings)
+    codebooks, networks = codebooks or Codebooks(settings), Networks(settings)
 
     def studio(engine: Engine) -> CodebookStudio:
         return CodebookStudio(codebooks.load, engine.read_picture, settings.cache_dir)
@@ -107,6 +108,9 @@ def handlers(settings: Settings, codebooks: Codebooks | None = None) -> dict[typ
     def keep_film(engine: Engine, request: KeepFilm, should_stop: ShouldStop) -> Iterator[Event]:
         yield from run_keep_film(engine, request, should_stop, Context.of(engine, codebooks.load_or_default))
 
+    def upscale(engine: Engine, request: Upscale, should_stop: ShouldStop) -> Iterator[Event]:
+        yield from run_upscale(engine, request, should_stop, networks=networks)
+
     return {
         Reconstruct: reconstruct,
         EditTokens: edit_tokens,
@@ -116,6 +120,6 @@ def handlers(settings: Settings, codebooks: Codebooks | None = None) -> dict[typ
         Fork: fork,
         Timelapse: timelapse,
         KeepFilm: keep_film,
-        Upscale: run_upscale,
+        Upscale: upscale,
         Walk: run_walk,
     }

@@ -27,6 +27,15 @@ NEEDS = ("spandrel", "torchvision")
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """So many tiles are `done`, of `total`; with the last one comes the picture, (1, 3, h scale, w scale) in [0, 1]."""
+
+    done: int
+    total: int
+    image_01: torch.Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
 class Upscaler:
     """A loaded upscaler.
 
@@ -45,23 +54,21 @@ class Upscaler:
     device: torch.device
 
     @torch.inference_mode()
-    def __call__(
-        self, image_01: torch.Tensor, *, should_stop: Callable[[], bool] = lambda: False
-    ) -> torch.Tensor | None:
-        """Return `image_01`, (1, 3, h, w) in [0, 1], `scale` times larger, or None if stopped between tiles."""
+    def in_tiles(self, image_01: torch.Tensor) -> Iterator[Progress]:
+        """Make `image_01`, (1, 3, h, w) in [0, 1], `scale` times larger; yield after each tile."""
         _, _, height, width = image_01.shape
         total = torch.zeros(1, 3, height * self.scale, width * self.scale)
         weight = torch.zeros(1, 1, height * self.scale, width * self.scale)
-        for top, left, h, w in tiles(height, width):
-            if should_stop():
-                return None
+        boxes = list(tiles(height, width))
+        for done, (top, left, h, w) in enumerate(boxes, 1):
             piece = self._upscaled(image_01[:, :, top : top + h, left : left + w])  # (1, 3, h s, w s)
             ramp = _ramp(h, top, height, self.scale)[:, None] * _ramp(w, left, width, self.scale)[None]
             rows = slice(top * self.scale, (top + h) * self.scale)
             columns = slice(left * self.scale, (left + w) * self.scale)
             total[:, :, rows, columns] += piece * ramp
             weight[:, :, rows, columns] += ramp
-        return (total / weight).clamp(0, 1)
+            is_last = done == len(boxes)
+            yield Progress(done, len(boxes), (total / weight).clamp(0, 1) if is_last else None)
 
     def _upscaled(self, piece: torch.Tensor) -> torch.Tensor:
         _, _, h, w = piece.shape

@@ -21,7 +21,7 @@ from studio.engine.result import Result
 from studio.engine.sample import facts_of_pictures
 from studio.engine.store import Loaded
 from studio.enhance.models import model_for_enhancing
-from studio.enhance.networks import Enlarged, enlarge
+from studio.enhance.networks import Enlarged, Networks, enlarge, preview_of
 from studio.enhance.tiles import blended, tile_boxes
 from studio.errors import InvalidRequest
 from studio.events import Cancelled, Event, Finished, Step
@@ -29,13 +29,10 @@ from studio.inpaint.repaint import repaint
 from studio.prompt.spoken import spoken
 from studio.requests import MAX_SEED, Upscale
 
-Array = np.ndarray[Any, Any]
-
 _MOST_PIXELS = 64_000_000
-_PREVIEW_SIDE = 256
 
 
-def run_upscale(engine: Engine, request: Upscale, should_stop: ShouldStop) -> Iterator[Event]:
+def run_upscale(engine: Engine, request: Upscale, should_stop: ShouldStop, *, networks: Networks) -> Iterator[Event]:
     """Yield the events of an upscaling; the picture is `request.scale` times as wide and as high.
 
     Raises:
@@ -54,12 +51,13 @@ def run_upscale(engine: Engine, request: Upscale, should_stop: ShouldStop) -> It
     if request.method == "refine":
         model_for_enhancing(engine, request.model)
     alpha = source.getchannel("A").resize(size, Image.Resampling.LANCZOS) if source.mode == "RGBA" else None
-    base = enlarge(source.convert("RGB"), request.scale, upscaler=request.upscaler, settings=engine.settings)
-    facts: dict[str, Any] = {"upscaler": request.upscaler or "lanczos", **base.facts}
-    done: Enlarged | None = base
-    if request.method == "refine":
+    done = yield from enlarge(
+        source.convert("RGB"), request.scale, upscaler=request.upscaler, networks=networks, should_stop=should_stop
+    )
+    facts: dict[str, Any] = {"upscaler": request.upscaler or "lanczos", **(done.facts if done else {})}
+    if done is not None and request.method == "refine":
         loaded = yield from engine.load(request.model, request.vae)
-        done = yield from _refined(engine, loaded, request, base.picture, should_stop)
+        done = yield from _refined(engine, loaded, request, done.picture, should_stop)
     if done is None:
         return
     if alpha is not None:
@@ -94,7 +92,7 @@ def _refined(
         for event in (painting := _Returning(running)):
             if isinstance(event, Step):
                 done += 1
-                preview = _preview(canvas) if event.index == 1 else None
+                preview = preview_of(Image.fromarray(canvas)) if event.index == 1 else None
                 yield Step(done, total, preview, time.perf_counter() - began)
             elif isinstance(event, Cancelled):
                 yield Cancelled(at_step=done)
@@ -121,10 +119,3 @@ class _Returning:
 
     def __iter__(self) -> Iterator[Event]:
         self.value = yield from self._running
-
-
-def _preview(canvas: Array) -> Image.Image:
-    """Return the picture so far, small."""
-    small = Image.fromarray(canvas)
-    small.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE), Image.Resampling.BOX)
-    return small

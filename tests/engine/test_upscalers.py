@@ -25,7 +25,8 @@ def enlarging(scale: int = 2, multiple: int = 1) -> Upscaler:
 @pytest.mark.parametrize("multiple", [1, 8])
 def test_tiles_fit_together_without_seams(size: tuple[int, int], multiple: int) -> None:
     picture = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
-    made = enlarging(multiple=multiple)(picture)
+    *_, last = enlarging(multiple=multiple).in_tiles(picture)
+    made = last.image_01
     assert made is not None
     torch.testing.assert_close(made, F.interpolate(picture, scale_factor=2), rtol=0, atol=1e-6)
 
@@ -38,14 +39,9 @@ def test_tiles_cover_everything_and_overlap() -> None:
     assert covered.min() >= 1 and covered.max() > 1
 
 
-def test_it_stops_between_tiles() -> None:
-    asked: list[int] = []
-
-    def stop() -> bool:
-        asked.append(1)
-        return len(asked) > 2
-
-    assert enlarging()(torch.rand(1, 3, 600, 600), should_stop=stop) is None and len(asked) == 3
+def test_every_tile_is_told_and_the_last_brings_the_picture() -> None:
+    told = list(enlarging().in_tiles(torch.rand(1, 3, 40, 600)))
+    assert [(one.done, one.total, one.image_01 is None) for one in told] == [(1, 3, True), (2, 3, True), (3, 3, False)]
 
 
 def test_missing_libraries_are_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +60,8 @@ def test_a_real_esrgan_makes_pictures_four_times_larger(tmp_path: Path) -> None:
     torch.manual_seed(0)
     save_file(ESRGAN(num_filters=8, num_blocks=1, scale=4).state_dict(), tmp_path / "x4.safetensors")
     upscaler = load_upscaler(tmp_path / "x4.safetensors", CPU)
-    made = upscaler(torch.rand(1, 3, 32, 48))
+    *_, last = upscaler.in_tiles(torch.rand(1, 3, 32, 48))
+    made = last.image_01
     assert upscaler.scale == 4 and made is not None and made.shape == (1, 3, 128, 192)
     (tmp_path / "junk.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
     with pytest.raises(ModelError, match="no upscaler"):

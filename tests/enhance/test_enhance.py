@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,15 @@ from typing import Any
 import imageio.v3 as imageio
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from PIL import Image
+from safetensors.torch import save_file
 
 from studio.engine.engine import Engine
+from studio.engine.upscalers import Upscaler
 from studio.errors import InvalidRequest, UnknownName
-from studio.events import Cancelled, Finished, Step
+from studio.events import Cancelled, Finished, Loading, Step
 from studio.handlers import handlers
 from studio.pictures import PictureStore
 from studio.requests import Upscale, Walk
@@ -92,6 +97,49 @@ def test_what_cannot_be_upscaled_is_said(engine: Engine, pictures: PictureStore)
         events_of(engine, Upscale(source=pictures.put(Image.new("RGB", (3000, 3000))), scale=4))
     with pytest.raises(UnknownName, match="4x-sharp"):
         events_of(engine, Upscale(source=pictures.put(gradient(16, 16)), upscaler="4x-sharp"))
+
+
+@pytest.fixture
+def network(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+    """An upscaler "3x-dots" that repeats pixels three times, as spandrel would load it; and the files loaded."""
+    folder = engine.settings.data_dir / "models"
+    folder.mkdir(exist_ok=True)
+    path, loaded = folder / "3x-dots.safetensors", list[Path]()
+    save_file({"model.0.weight": torch.zeros(8, 3), "model.1.sub.0.RDB1.conv1.0.weight": torch.zeros(4)}, path)
+
+    def load(path: Path, device: torch.device) -> Upscaler:
+        loaded.append(path)
+        return Upscaler("3x-dots", 3, lambda x: F.interpolate(x, scale_factor=3), 1, device)
+
+    monkeypatch.setattr("studio.enhance.networks.load_upscaler", load)
+    yield loaded
+    path.unlink()
+
+
+def test_a_network_enlarges_tile_by_tile_and_stays_loaded(
+    engine: Engine, pictures: PictureStore, network: list[Path]
+) -> None:
+    source = gradient(300, 40)
+    request = Upscale(source=pictures.put(source), scale=2, upscaler="3x-dots")
+    said = events_of(engine, request)
+    steps = [(event.index, event.total) for event in said if isinstance(event, Step)]
+    assert isinstance(said[0], Loading) and "3x-dots" in said[0].what and steps == [(1, 2), (2, 2)]
+    ending = said[-1]
+    assert isinstance(ending, Finished) and ending.facts == {"upscaler": "3x-dots", "upscaler_scale": 3}
+    expected = source.resize((900, 120), Image.Resampling.NEAREST).resize((600, 80), Image.Resampling.LANCZOS)
+    difference = np.abs(np.asarray(ending.images[0], int) - np.asarray(expected, int))
+    assert difference.max() <= 1, "blending rounds"
+    again = events_of(engine, request)
+    assert not isinstance(again[0], Loading) and len(network) == 1
+    os.utime(network[0], (1, 1))
+    events_of(engine, request)
+    assert len(network) == 2, "another file under that name is loaded"
+
+
+def test_a_network_is_stopped_within_a_tile(engine: Engine, pictures: PictureStore, network: list[Path]) -> None:
+    request = Upscale(source=pictures.put(gradient(600, 40)), scale=2, upscaler="3x-dots", method="refine", model="ldm")
+    said = events_until(engine, request, 1)
+    assert said[-1] == Cancelled(at_step=1) and sum(isinstance(event, Step) for event in said) == 1
 
 
 @pytest.mark.parametrize("model", ["ldm", "sd1"])
