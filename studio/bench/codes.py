@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from statistics import mean, median, quantiles
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from diffusers import VQModel
 from PIL import Image, ImageOps
 
+from studio.bench.ratio import latency, ratio, time_interleaved
 from studio.codebook.atlas import Atlas, make_atlas
 from studio.codebook.boxes import Box
 from studio.codebook.live import LivePicture
@@ -29,6 +30,7 @@ SIZES = (256, 512)
 DAB_GOAL_MS = 60  # from a brush dab to its picture, 256 px on 2 cores
 DABS_PER_STROKE = 12
 DAB_SECONDS = 0.1
+AGAIN = "again "  # before the name of an arm that does the same work once more
 LOOKUPS = ((1024, 1024, 8), (16384, 1024, 8), (4096, 16384, 8))  # vectors, codes, dimensions
 
 
@@ -39,12 +41,13 @@ def run(rounds: int) -> dict[str, Any]:
         rounds: Timings of each kind; the atlas is made once.
 
     Returns:
-        "model", "dtype" (of the decoder, as on the page), "threads", and a dictionary of "p50_ms", "p95_ms" and
-        "rounds" for each part. "dab ..." are the single dabs of strokes of a brush two tokens wide, from edit to
-        the bytes the page draws, with the exact decodes beside them and those waited for; "error" is the mean, over
-        all dabs, and "worst_error" the largest mean difference of the whole picture shown from the exact decode, in
-        levels of 255. "dab 256" has a "goal_ms". Lookups say whether the "same_indices" as
-        torch.cdist's were found.
+        "model", "dtype" (of the decoder, as on the page), "threads", and a dictionary of "p50_ms", "interval_ms",
+        "p95_ms" and "rounds" for each part; where two do the same ("lookup / cdist ...") the median of their paired
+        ratios with its interval, and for those marked "(noise)" that of an arm against itself. "dab ..." are the
+        single dabs of strokes of a brush two tokens wide, from edit to the bytes the page draws, with the exact
+        decodes beside them and those waited for; "error" is the mean, over all dabs, and "worst_error" the largest
+        mean difference of the whole picture shown from the exact decode, in levels of 255. "dab 256" has a
+        "goal_ms". Lookups say whether the "same_indices" as torch.cdist's were found.
     """
     vqgan = _model()
     began = time.perf_counter()
@@ -58,7 +61,8 @@ def run(rounds: int) -> dict[str, Any]:
     for n, codes, d in LOOKUPS:
         pair, checks[f"lookup {n} x {codes} x {d}"] = _lookup(n, codes, d)
         calls |= pair
-    timings = _interleaved(calls, rounds)
+    seconds = time_interleaved(calls, rounds=max(rounds, 1))
+    timings = {name: latency(values) for name, values in seconds.items() if not name.startswith(AGAIN)}
     for name, same in checks.items():
         timings[name]["same_indices"] = same
     for size in SIZES:
@@ -73,7 +77,21 @@ def run(rounds: int) -> dict[str, Any]:
         "reach": reach,
         "atlas_seconds": round(atlas_seconds, 2),
         **timings,
+        **_ratios(seconds),
     }
+
+
+def _ratios(seconds: dict[str, list[float]]) -> dict[str, dict[str, Any]]:
+    """Return each pair of arms that do the same, and each arm beside itself."""
+    found = {}
+    for ours, theirs in (("lookup", "cdist"), ("local re-decode", "exact decode")):
+        for name in [name for name in seconds if name.startswith(ours)]:
+            at = name.removeprefix(ours)
+            found[f"{ours} / {theirs}{at}"] = ratio(seconds[name], seconds[theirs + at]).as_row()
+    for again in [name for name in seconds if name.startswith(AGAIN)]:
+        name = again.removeprefix(AGAIN)
+        found[f"{name} / itself (noise)"] = ratio(seconds[again], seconds[name]).as_row()
+    return found
 
 
 def _model() -> Vqgan:
@@ -103,6 +121,7 @@ def _at_size(vqgan: Vqgan, decoder: LocalDecoder, atlas: Atlas, size: int) -> di
     return {
         f"encode {size}": lambda: vqgan.encode(picture),
         f"exact decode {size}": lambda: vqgan.decode(tokens),
+        f"{AGAIN}exact decode {size}": lambda: vqgan.decode(tokens),
         **_local(decoder, tokens),
         f"palette transfer {size}": lambda: transfer(tokens.codes, palette, space, method="transport"),
     }
@@ -145,12 +164,13 @@ def _strokes(vqgan: Vqgan, decoder: LocalDecoder, size: int, rounds: int) -> dic
                 patch.image.tobytes()
             seconds = time.perf_counter() - began
             if stroke:
-                taken.append(1000 * seconds)
+                taken.append(seconds)
                 shown.append((live.tokens, live.image))
             time.sleep(max(0, DAB_SECONDS - seconds))
         errors += [_error(vqgan, *moment) for moment in shown]
         live.settle()
-    return {**_figures(taken), "error": round(mean(errors), 2), "worst_error": round(max(errors), 2)}
+    each = min(DABS_PER_STROKE, maps[0].shape[1] - 1)
+    return {**latency(taken, together=each), "error": round(mean(errors), 2), "worst_error": round(max(errors), 2)}
 
 
 def _photograph(name: str, size: int) -> Image.Image:
@@ -171,25 +191,6 @@ def _lookup(n: int, codes: int, d: int) -> tuple[dict[str, Callable[[], object]]
     name = f"{n} x {codes} x {d}"
     return {
         f"lookup {name}": lambda: book.nearest(z),
+        f"{AGAIN}lookup {name}": lambda: book.nearest(z),
         f"cdist {name}": lambda: torch.cdist(z, vectors).argmin(1),
     }, same
-
-
-def _interleaved(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, dict[str, Any]]:
-    """Time all calls in turn, `rounds` times after one warm-up, so that a busy moment meets them alike."""
-    taken: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(max(rounds, 1) + 1):
-        for name, call in calls.items():
-            began = time.perf_counter()
-            call()
-            if turn:
-                taken[name].append(1000 * (time.perf_counter() - began))
-    return {name: _figures(values) for name, values in taken.items()}
-
-
-def _figures(milliseconds: list[float]) -> dict[str, Any]:
-    return {
-        "p50_ms": round(median(milliseconds), 2),
-        "p95_ms": round(quantiles(milliseconds, n=20)[-1] if len(milliseconds) > 1 else milliseconds[0], 2),
-        "rounds": len(milliseconds),
-    }

@@ -72,6 +72,7 @@ def run(settings: Settings, rounds: int) -> dict[str, Any]:
     result: dict[str, Any] = {"model": loaded.card.id, "steps": STEPS, "threads": torch.get_num_threads()}
     result |= _streaming(exact, loaded, request, rounds)
     result |= _interval(exact, request, rounds)
+    result |= _prompt_cache(exact, loaded, request, rounds)
     result |= _pipe(exact, request, rounds)
     result |= _precision(settings, exact, request, max(3, rounds // 4))
     result |= _latencies(exact, request, rounds)
@@ -171,6 +172,21 @@ def _interval(engine: Engine, request: TextToImage, rounds: int) -> dict[str, An
     shorter = request.with_changes(guidance_start=0.2, guidance_end=0.8)
     seconds = time_interleaved({"all": _run(engine, request), "middle": _run(engine, shorter)}, rounds=rounds)
     return {"guidance all along / in 60 % of the steps": ratio(seconds["all"], seconds["middle"]).as_row()}
+
+
+def _prompt_cache(engine: Engine, loaded: Loaded, request: TextToImage, rounds: int) -> dict[str, Any]:
+    """What a repeated prompt gains from its kept embedding: the same run, and again with the cache emptied before."""
+    kept = _run(engine, request)
+
+    def emptied() -> None:
+        loaded.model.prompts.clear()
+        kept()
+
+    seconds = time_interleaved({"kept": kept, "again": kept, "emptied": emptied}, rounds=rounds)
+    return {
+        "prompt cache emptied / kept": ratio(seconds["emptied"], seconds["kept"]).as_row(),
+        "prompt cache kept / kept (noise)": ratio(seconds["again"], seconds["kept"]).as_row(),
+    }
 
 
 def _pipe(engine: Engine, request: TextToImage, rounds: int) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The engine beside stock diffusers at full SD 1.5 and SDXL size, on a GPU; on a CPU it says that it was skipped.
 
 Arms: the engine; the engine with a compiled U-Net (the setting `compile_models`); stock at its defaults (float32, as
-`from_pretrained` gives it); stock at its best (bfloat16, channels_last) and that compiled. All share seed, scheduler
-and steps, and are timed in turn.
+`from_pretrained` gives it); stock at its best (bfloat16, channels_last) and that compiled; the engine with its U-Net in
+the contiguous format instead of channels_last. All share seed, scheduler and steps, and are timed in turn.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import copy
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from studio.requests import TextToImage
 from studio.settings import Settings
 
 STEPS = 20
+_FORMATS = (torch.channels_last, torch.contiguous_format)
 GOALS = {"sd15": 2.0, "sdxl": 1.4, "streaming": 1.01, "batch": 2.0, "memory": 1.5, "first": 1.1, "idle": 1.0}
 
 
@@ -75,6 +77,7 @@ def measure(
     }
     result |= _memory(engine, loaded, request) if device.startswith("cuda") else {}
     few = max(2, rounds // 4)
+    result |= channels_last(engine, loaded, request, rounds) if device.startswith("cuda") else {}
     result |= _compiled(engine, loaded, request, few, default=default, backend=backend, goal=goal)
     result |= _batch(engine, loaded, request, few) | _joined(settings, loaded, request, few)
     return result | _idle(engine, loaded, request, rounds)
@@ -124,6 +127,29 @@ def _first(engine: Engine, loaded: Loaded, request: TextToImage) -> dict[str, An
         seconds.append(time.perf_counter() - begin)
     found = seconds[0] / statistics.median(seconds[1:])
     return {"first job / steady job": {"ratio": found, "goal": GOALS["first"], "met": found <= GOALS["first"]}}
+
+
+def channels_last(engine: Engine, loaded: Loaded, request: TextToImage, rounds: int) -> dict[str, Any]:
+    """The U-Net in the contiguous format, beside channels_last, in which the engine has it on a GPU."""
+    model, make = loaded.model, watched(engine, loaded, request)
+    own = model.unet
+    twins = {format: copy.deepcopy(own).to(memory_format=format) for format in _FORMATS}
+
+    def in_format(format: torch.memory_format) -> Any:
+        model.unet = twins[format]
+        try:
+            return make()
+        finally:
+            model.unet = own
+
+    last, contiguous = (partial(in_format, format) for format in _FORMATS)
+    seconds = time_interleaved({"last": last, "again": last, "contiguous": contiguous}, rounds=rounds)
+    return {
+        "contiguous / channels_last": ratio(seconds["contiguous"], seconds["last"]).as_row(
+            mean_levels_apart=_apart(contiguous(), last())
+        ),
+        "channels_last / channels_last (noise)": ratio(seconds["again"], seconds["last"]).as_row(),
+    }
 
 
 def _compiled(

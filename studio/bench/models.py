@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from studio.bench.random_models import random_loaded
-from studio.bench.ratio import ratio, time_interleaved
+from studio.bench.ratio import latency, ratio, time_interleaved
 from studio.engine.addons import scan_addons
 from studio.engine.catalog import ModelCard, scan
 from studio.engine.checkpoint import read_json
@@ -43,22 +43,25 @@ def run(settings: Settings, rounds: int) -> dict[str, Any]:
 
 
 def _loading(settings: Settings, card: ModelCard, rounds: int) -> dict[str, Any]:
-    """A fresh store loading the model, against `from_pretrained`; and getting it when it is in memory."""
+    """A fresh store loading the model, against `from_pretrained` and itself; and getting it when it is in memory."""
     settings = settings.model_copy(update={"dtype": "float32" if not torch.cuda.is_available() else "bfloat16"})
-    arms: dict[str, Callable[[], object]] = {"engine": lambda: _load(ModelStore(settings), card)}
+    kept = ModelStore(settings)
+    _load(kept, card)  # fits and keeps the preview map, which is done once per model
+
+    def fresh() -> object:
+        return _load(ModelStore(settings), card)
+
+    arms: dict[str, Callable[[], object]] = {"engine": fresh, "again": fresh, "kept": lambda: _load(kept, card)}
     if card.path.is_dir():
         arms["stock"] = _stock(settings, card)
-    _load(ModelStore(settings), card)  # fits and keeps the preview map, which is done once per model
     seconds = time_interleaved(arms, rounds=rounds)
-    kept = ModelStore(settings)
-    _load(kept, card)
-    begin = time.perf_counter()
-    _load(kept, card)
     result: dict[str, Any] = {
         "model": card.id,
         "megabytes": card.bytes / 1e6,
         "load_seconds": statistics.median(seconds["engine"]),
-        "already_in_memory_ms": 1000 * (time.perf_counter() - begin),
+        "already_in_memory_ms": 1000 * statistics.median(seconds["kept"]),
+        "load": latency(seconds["engine"]),
+        "load / load (noise)": ratio(seconds["again"], seconds["engine"]).as_row(),
     }
     if "stock" in seconds:
         found = ratio(seconds["engine"], seconds["stock"])
@@ -68,33 +71,32 @@ def _loading(settings: Settings, card: ModelCard, rounds: int) -> dict[str, Any]
 
 def switching(name: str, rounds: int, *, device: str, dtype: str) -> dict[str, Any]:
     """Two LoRAs in turn: switched while loaded, against loaded anew each time, as stock diffusers is often used."""
-    loaded = random_loaded(name, device=device, dtype=dtype)
-    pipeline, rack = loaded.model.pipeline, loaded.model.adapters.loras
+    ours, theirs = (random_loaded(name, device=device, dtype=dtype).model for _ in range(2))
+    pipeline, rack = theirs.pipeline, ours.adapters.loras
     with tempfile.TemporaryDirectory(prefix="tessera-bench-") as place, torch.inference_mode():
         folder = Path(place)
         for seed, title in enumerate(("first", "second")):
             _random_lora(pipeline.unet, folder / f"{title}.safetensors", seed)
         cards = {addon.id: addon for addon in scan_addons([folder], "lora")}
-        turn = iter(range(10**9))
+        turn, other = count(), count()
 
         def switch() -> None:
             rack.use([(cards[("first", "second")[next(turn) % 2]], 0.8)])
 
         def reload() -> None:
-            title = ("first", "second")[next(turn) % 2]
+            title = ("first", "second")[next(other) % 2]
             pipeline.unload_lora_weights()
             pipeline.load_lora_weights(place, weight_name=f"{title}.safetensors", adapter_name="stock")
 
-        for _ in range(2):
-            switch()
-        hot = [_timed(switch) for _ in range(rounds)]
-        rack.use([])
-        pipeline.unload_lora_weights()
-        cold = [_timed(reload) for _ in range(rounds)]
-    found = ratio(hot, cold)
+        switch()
+        switch()  # both are loaded now
+        seconds = time_interleaved({"hot": switch, "again": switch, "cold": reload}, rounds=rounds)
+    found = ratio(seconds["hot"], seconds["cold"])
     return {
         "lora_model": name,
-        "switch_ms": 1000 * statistics.median(hot),
+        "switch_ms": 1000 * statistics.median(seconds["hot"]),
+        "switch": latency(seconds["hot"]),
+        "switch / switch (noise)": ratio(seconds["again"], seconds["hot"]).as_row(),
         "LoRA switched / loaded anew": found.as_row(goal=GOALS["switch"], met=found.low <= GOALS["switch"]),
     }
 
@@ -107,12 +109,6 @@ def _random_lora(unet: Any, path: Path, seed: int) -> None:
             weights[f"unet.{layer}.lora_A.weight"] = torch.randn(_RANK, module.in_features, generator=dice) / 100
             weights[f"unet.{layer}.lora_B.weight"] = torch.randn(module.out_features, _RANK, generator=dice) / 100
     save_file(weights, path)
-
-
-def _timed(work: Callable[[], None]) -> float:
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
 
 
 def _stock(settings: Settings, card: ModelCard) -> Callable[[], object]:

@@ -1,4 +1,4 @@
-"""Ratios that survive a busy machine: arms in random order within every round, median of paired ratios.
+"""Figures that survive a busy machine: arms in random order within every round, medians with their intervals.
 
 Blocks of one arm after another differ by a factor of two on a machine that does something else; neighbours in
 time do not. Every measurement carries an A/A arm (the same work twice): what that shows is the noise.
@@ -11,6 +11,8 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 
 _RESAMPLES = 2000
 
@@ -45,6 +47,31 @@ def time_interleaved(arms: Mapping[str, Callable[[], object]], *, rounds: int, s
 def ratio(above: Sequence[float], below: Sequence[float], *, seed: int = 0) -> Ratio:
     """Return the median of above[i] / below[i] with its interval, from resampling the rounds."""
     paired = [a / b for a, b in zip(above, below, strict=True)]
+    return Ratio(statistics.median(paired), *_interval([[one] for one in paired], seed))
+
+
+def latency(seconds: Sequence[float], *, together: int = 1, seed: int = 0) -> dict[str, Any]:
+    """Return "p50_ms" with its 90 % bootstrap interval "interval_ms", "p95_ms", and "rounds": how many there are.
+
+    Args:
+        seconds: What each call took.
+        together: Calls in a row that hang together, as the dabs of a stroke: they are resampled as one.
+        seed: Of the resampling.
+    """
+    taken = [1000 * one for one in seconds]
+    low, high = _interval([taken[at : at + together] for at in range(0, len(taken), together)], seed)
+    p95 = statistics.quantiles(taken, n=20, method="inclusive")[-1] if len(taken) > 1 else taken[0]
+    return {
+        "p50_ms": round(statistics.median(taken), 2),
+        "interval_ms": [round(low, 2), round(high, 2)],
+        "p95_ms": round(p95, 2),
+        "rounds": len(taken),
+    }
+
+
+def _interval(groups: Sequence[Sequence[float]], seed: int) -> tuple[float, float]:
+    """Return the 5th and 95th percentile of the median of all values, from resampling the groups."""
     dice = random.Random(seed)
-    medians = sorted(statistics.median(dice.choices(paired, k=len(paired))) for _ in range(_RESAMPLES))
-    return Ratio(statistics.median(paired), medians[_RESAMPLES // 20], medians[-_RESAMPLES // 20])
+    resampled = (chain.from_iterable(dice.choices(groups, k=len(groups))) for _ in range(_RESAMPLES))
+    medians = sorted(map(statistics.median, resampled))
+    return medians[_RESAMPLES // 20], medians[-_RESAMPLES // 20]

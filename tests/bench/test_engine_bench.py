@@ -12,7 +12,7 @@ import pytest
 
 from studio.bench import GROUPS, as_text, run_group
 from studio.bench import engine as bench
-from studio.bench.ratio import ratio, time_interleaved
+from studio.bench.ratio import latency, ratio, time_interleaved
 from studio.engine.engine import Engine
 from studio.errors import ModelError, UnknownName
 from studio.settings import Settings
@@ -42,6 +42,8 @@ def test_every_promised_figure_is_there(settings: Settings, monkeypatch: pytest.
         "streaming engine / stock",
         "guidance all along / in 60 % of the steps",
         "stock / stock (noise)",
+        "prompt cache emptied / kept",
+        "prompt cache kept / kept (noise)",
         "own process / in process",
         "desk call",
         "click to first preview",
@@ -64,6 +66,19 @@ def test_the_stock_arm_makes_the_engines_picture(settings: Settings) -> None:
     request = bench._request(model)
     stock = bench.stock_arm(model, request)().images  # type: ignore[attr-defined]
     np.testing.assert_array_equal(arrays(stock), arrays(events_of(engine, request)[-1].images))  # type: ignore[union-attr]
+
+
+def test_the_prompt_cache_is_emptied_in_its_own_arm_alone(settings: Settings) -> None:
+    engine = Engine(settings)
+    model = loaded(engine, "ldm")
+    request = bench._request(model).with_changes(steps=1)
+    cache = model.model.prompts
+    list(engine.run(request, lambda: False))
+    before = cache.encoder_runs
+    result = bench._prompt_cache(engine, model, request, 3)  # type: ignore[arg-type]
+    phrases = len({request.prompt, request.negative_prompt})
+    assert cache.encoder_runs - before == phrases * (3 + 1)  # a round is thrown away
+    assert result["prompt cache emptied / kept"]["ratio"] > 0 and "prompt cache kept / kept (noise)" in result
 
 
 def test_without_a_model_there_is_nothing_to_measure(tmp_path: Path) -> None:
@@ -97,6 +112,18 @@ def test_equal_arms_have_a_ratio_of_one_and_a_double_one_of_two() -> None:
     assert found.low <= found.median <= found.high and abs(found.median - 2) < 0.05
     same = ratio(base.tolist(), base.tolist())
     assert (same.low, same.median, same.high) == (1, 1, 1)
+
+
+def test_a_latency_has_an_interval_that_is_wider_where_calls_hang_together() -> None:
+    dice = np.random.default_rng(0)
+    strokes = (dice.uniform(0.01, 0.02, (20, 1)) * dice.uniform(0.99, 1.01, (20, 12))).ravel().tolist()
+    alone, together = latency(strokes), latency(strokes, together=12)
+    assert alone["rounds"] == 240 and alone["p50_ms"] == together["p50_ms"] < alone["p95_ms"]
+    for found in (alone, together):
+        assert found["interval_ms"][0] <= found["p50_ms"] <= found["interval_ms"][1]
+    widths = [found["interval_ms"][1] - found["interval_ms"][0] for found in (alone, together)]
+    assert widths[1] > 2 * widths[0]
+    assert latency([0.5]) == {"p50_ms": 500, "interval_ms": [500, 500], "p95_ms": 500, "rounds": 1}
 
 
 def test_arms_are_interleaved_and_the_first_round_is_not_counted() -> None:

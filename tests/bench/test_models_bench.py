@@ -9,6 +9,8 @@ import torch
 
 from studio.bench import GROUPS, full_size, models
 from studio.bench.random_models import random_loaded
+from studio.engine.engine import Engine
+from studio.requests import TextToImage
 from studio.settings import Settings
 from tests.engine import tiny
 
@@ -21,6 +23,8 @@ def test_loading_and_switching_are_measured(tmp_path: Path, monkeypatch: pytest.
     result = GROUPS["models"].run(settings, 2)
     assert result["model"] == "ldm" and result["load_seconds"] > 0 and result["already_in_memory_ms"] >= 0
     assert result["load engine / stock"]["ratio"] > 0
+    for name in ("load", "switch"):
+        assert result[f"{name} / {name} (noise)"]["ratio"] > 0 and result[name]["rounds"] == 2
     assert result["LoRA switched / loaded anew"]["ratio"] < 1, "switching should not load anything"
 
 
@@ -44,6 +48,17 @@ def test_the_arms_of_full_size_run_small_on_a_cpu(tmp_path: Path) -> None:
     assert result["engine against float32 stock"]["mean_levels_apart"] == 0  # the same float32 arithmetic
     assert {"eight one by one / eight at once", "first job / steady job"} <= result.keys()
     assert {"eight users one by one / joined", "engine / engine compiled", "compiling"} <= result.keys()
+
+
+def test_the_formats_are_compared_on_the_same_weights_and_the_model_is_left_as_it_was(tmp_path: Path) -> None:
+    loaded = random_loaded("small", device="cpu", dtype="float32")
+    unet = loaded.model.unet
+    engine = Engine(Settings(data_dir=tmp_path, device="cpu", dtype="float32", preview_seconds=0))
+    request = TextToImage(prompt="an apple", steps=1, seed=1, scheduler="euler", width=128, height=128)
+    result = full_size.channels_last(engine, loaded, request, 1)
+    assert loaded.model.unet is unet
+    assert result["contiguous / channels_last"]["mean_levels_apart"] < 1
+    assert result["channels_last / channels_last (noise)"]["ratio"] > 0
 
 
 @pytest.mark.gpu
