@@ -46,6 +46,7 @@ def _serve(settings: Settings, announce: Callable[[str], None], page_is_there: C
     from studio.ui.quick_import import skip_editor_files
 
     skip_editor_files()  # before anything below imports Gradio
+    from studio.film.shelf import FilmShelf
     from studio.forecast import PastRuns, noting
     from studio.gallery import Gallery, recorder
     from studio.jobs import JobRunner
@@ -61,7 +62,11 @@ def _serve(settings: Settings, announce: Callable[[str], None], page_is_there: C
     from studio.ui.studio import Status, Studio
 
     pictures, runs = PictureStore(settings.data_dir / "pictures"), PastRuns(settings.cache_dir / "runs.jsonl")
-    with Gallery(settings.gallery_dir) as gallery, EngineHost(settings) as host, Memory(settings.data_dir) as memory:
+    with (
+        Gallery(settings.gallery_dir, parting=FilmShelf(settings.films_dir).part) as gallery,
+        EngineHost(settings) as host,
+        Memory(settings.data_dir) as memory,
+    ):
         gallery.empty_trash()
         desk = PaintingDesk(host)
         runner = JobRunner(

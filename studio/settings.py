@@ -97,6 +97,11 @@ class Settings(BaseModel):
         return self.data_dir / "gallery"
 
     @property
+    def films_dir(self) -> Path:
+        """Where the films live that artists asked to keep."""
+        return self.data_dir / "films"
+
+    @property
     def cache_dir(self) -> Path:
         """Where things live that can be made again."""
         return self.data_dir / "cache"

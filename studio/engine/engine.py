@@ -20,6 +20,7 @@ from studio.engine.autoencoders import with_autoencoder
 from studio.engine.catalog import ModelCard, Scan, scan
 from studio.engine.control import LayControl
 from studio.engine.denoise import LoopOptions, rows_at_once
+from studio.engine.film_files import FilmFiles
 from studio.engine.guidance import interval_of
 from studio.engine.joint import Joint
 from studio.engine.replay import TakeUp
@@ -59,7 +60,8 @@ class Engine:
         _quieten()
         self.settings = settings
         self.store = store or ModelStore(settings)
-        self.trajectories = Trajectories(folder=settings.data_dir / "films")
+        self.films = FilmFiles(settings.films_dir)
+        self.trajectories = Trajectories(files=self.films)
         self.word_lists = WordLists((SHIPPED, settings.data_dir / "wildcards"))
         self.joint = Joint() if settings.joined_jobs > 1 else None
         self._read_picture = read_picture

@@ -50,9 +50,13 @@ class Filming:
         """Take note of a step."""
         self._outputs.append(step.output)
         self._latents.append(step.latents)
-        self._clean.append(step.clean)
-        now = self._state(step.clean)
-        everything = torch.ones_like(step.clean[:, 0], dtype=torch.bool)
+        self.see(step.clean)
+
+    def see(self, clean: torch.Tensor) -> None:
+        """Take note of what a step predicted as the clean picture: (b, c, h, w)."""
+        self._clean.append(clean)
+        now = self._state(clean)
+        everything = torch.ones_like(clean[:, 0], dtype=torch.bool)
         self._moved.append(everything if self._last is None else self._differs(self._last, now))
         self._last = now
 
@@ -103,6 +107,14 @@ class Filming:
             return before != now
         spread = now.square().mean().sqrt()
         return (now - before).square().mean(1).sqrt() > _MOVED * spread
+
+
+def film_of(taken: Trajectory, preview: PreviewMap, codebook: torch.Tensor | None = None) -> Film:
+    """Return the film of one picture's run from what was kept of it, as `Filming` makes it while the run goes on."""
+    filming = Filming(preview, codebook)
+    for clean in taken.clean:
+        filming.see(torch.from_numpy(clean).to(preview.weight.device))
+    return filming.films()[0]
 
 
 def codebook_of(model: Any) -> torch.Tensor | None:

@@ -22,6 +22,7 @@ from studio.prompt.phrase import read_phrase
 if TYPE_CHECKING:
     from studio.engine.engine import Engine
 
+NO_FILM = "This model keeps no steps: its pictures have no film and cannot be forked."
 PLAIN = "This model reads plain words: weights and changes during the run were left out."
 
 
@@ -56,11 +57,10 @@ def sample_stock(
         if message is None or should_stop():
             yield Cancelled(at_step=done)
             return None
-    notes = () if all(phrase.plain is not None for pair in phrases for phrase in pair) else (PLAIN,)
+    is_plain = all(phrase.plain is not None for pair in phrases for phrase in pair)
+    notes = (*(() if is_plain else (PLAIN,)), *worn.notes, *offload_note(loaded), NO_FILM)
     seconds, facts = time.perf_counter() - begin, {**facts_of(loaded), **worn.facts, **facts_of_pictures(said)}
-    return Result(
-        tuple(images), seeds, seconds, facts, (*notes, *worn.notes, *offload_note(loaded)), np.empty(0), (), took
-    )
+    return Result(tuple(images), seeds, seconds, facts, notes, np.empty(0), (), took)
 
 
 def _latents(model: Any, step: StockStep, size: tuple[int, int]) -> Callable[[], Any]:

@@ -2,8 +2,8 @@
 
 Kept are the guided outputs and the latents (two small arrays per step and picture): replaying the outputs through a
 fresh scheduler restores its state and the generators', whatever they are, and so the continuation is the original
-run's, bit for bit. The latest stay in memory; one that an artist wants to keep becomes a file, which carries its
-request: a request that was stored before a setting existed is the one that has the setting at its default.
+run's, bit for bit. The latest stay in memory; one that an artist wants to keep becomes a file
+(`studio.engine.film_files`).
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ import hashlib
 import json
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save
 
-from studio.atomic import write_atomically
-from studio.errors import InvalidRequest
 from studio.requests import Request, parse
+
+if TYPE_CHECKING:
+    from studio.engine.film_files import FilmFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +63,11 @@ class Trajectories:
 
     Args:
         budget_bytes: In memory.
-        folder: Where those stay that an artist asked to keep; None: nowhere.
+        files: Where those stay that an artist asked to keep; None: nowhere.
     """
 
-    def __init__(self, budget_bytes: int = 256 * 2**20, *, folder: Path | None = None) -> None:
-        self._budget, self._folder = budget_bytes, folder
+    def __init__(self, budget_bytes: int = 256 * 2**20, *, files: FilmFiles | None = None) -> None:
+        self._budget, self._files = budget_bytes, files
         self._kept: OrderedDict[str, Trajectory] = OrderedDict()
 
     def keep(self, request: Request, checksum: str, trajectory: Trajectory) -> None:
@@ -85,30 +84,11 @@ class Trajectories:
         if name in self._kept:
             self._kept.move_to_end(name)
             return self._kept[name]
-        if self._folder is None:
-            return None
-        return _read(self._folder / name) or self._kept_under_another_name(request, checksum)
-
-    def save(self, request: Request, checksum: str, trajectory: Trajectory) -> Path:
-        """Write `trajectory` to its file and return that; raises GalleryError when the disk is full."""
-        assert self._folder is not None, "these trajectories have no folder"
-        path = self._folder / film_name(request, checksum)
-        arrays = {name: np.stack(getattr(trajectory, name)) for name in ("outputs", "latents", "clean")}
-        write_atomically(path, save(arrays, {"request": request.model_dump_json(), "model": checksum}))
-        return path
+        return self._files.trajectory(request, checksum) if self._files else None
 
     def clear(self) -> None:
         """Forget what is in memory."""
         self._kept.clear()
-
-    def _kept_under_another_name(self, request: Request, checksum: str) -> Trajectory | None:
-        """Return the film of `request` that was kept while requests had other settings, or None."""
-        assert self._folder is not None
-        described = _described(request)
-        for path in sorted(self._folder.glob("*.safetensors")):
-            if _stored_request(path, checksum) == described:
-                return _read(path)
-        return None
 
 
 def film_name(request: Request, checksum: str) -> str:
@@ -123,21 +103,3 @@ def _described(request: Request) -> str:
         return request.model_dump_json()
     whole = json.loads(_described(parse(parent)))
     return request.model_copy(update={"parent": whole}).model_dump_json()
-
-
-def _stored_request(path: Path, checksum: str) -> str:
-    """Return what the film at `path` is of, as `_described` has it; "" where it does not say or is another model's."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            said = file.metadata() or {}
-        return _described(parse(json.loads(said["request"]))) if said["model"] == checksum else ""
-    except (OSError, SafetensorError, KeyError, ValueError, InvalidRequest):
-        return ""
-
-
-def _read(path: Path) -> Trajectory | None:
-    try:
-        arrays = load_file(path)
-        return Trajectory(*(tuple(arrays[name]) for name in ("outputs", "latents", "clean")))
-    except (OSError, SafetensorError, KeyError):
-        return None  # not kept, or damaged: it can be run again

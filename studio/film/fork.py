@@ -16,6 +16,7 @@ from PIL import Image
 
 from studio.codebook.animation import save_animation
 from studio.engine.engine import Engine, ShouldStop
+from studio.engine.film import codebook_of, film_of
 from studio.engine.images import to_pictures
 from studio.engine.replay import Hold, Replay, TakeUp
 from studio.engine.result import facts_of
@@ -84,14 +85,15 @@ def run_timelapse(engine: Engine, request: Timelapse, should_stop: ShouldStop, c
 
 
 def run_keep_film(engine: Engine, request: KeepFilm, should_stop: ShouldStop, context: Context) -> Iterator[Event]:
-    """Write the run's trajectory to a file, so that forking it needs no second run, ever."""
+    """Write the run's trajectory and its film to a file: looking at it needs no model, and forking it no second run."""
     parent = parse(request.parent)
     loaded = yield from engine.load(getattr(parent, "model", ""), getattr(parent, "vae", ""))
     taken = yield from _trajectory(engine, parent, context, should_stop)
     if taken is None:
         yield Cancelled(at_step=0)
         return
-    path = engine.trajectories.save(parent, loaded.checksum, taken)
+    film = film_of(taken, loaded.preview, codebook_of(loaded.model))
+    path = engine.films.save(parent, loaded.checksum, taken, film)
     note = f"The film is kept ({path.stat().st_size / 1e6:.1f} MB)."
     yield Finished((), (), 0.0, facts=facts_of(loaded), notes=(note,))
 

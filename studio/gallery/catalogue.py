@@ -48,6 +48,15 @@ class Catalogue:
             ).fetchall()
             return index.entries(db, self.folder, [row[0] for row in rows])
 
+    def alike(self, entry: Entry) -> list[Entry]:
+        """Return the other pictures with the prompt and the seed of `entry`, newest first, the trash included."""
+        with self.index.reading() as db:
+            rows = db.execute(
+                "SELECT sequence FROM entries WHERE prompt = ? AND seed IS ? AND sequence <> ? LIMIT 1000",
+                (entry.prompt, entry.seed, entry.sequence),
+            ).fetchall()
+            return index.entries(db, self.folder, [row[0] for row in rows])
+
     def made_by(self, job_id: str) -> list[Entry]:
         """Return the pictures that a job made, in the order they were saved, the trash included."""
         with self.index.reading() as db:

@@ -65,6 +65,7 @@ class Gallery(Catalogue):
         read_only: Take no lock and change nothing; works beside a studio that writes.
         clock: Returns seconds since 1970; stands in for the machine's clock in tests.
         reserve_bytes: Room kept back so that deleting works on a full disk; 0 keeps none.
+        parting: Is told of a picture just before it is deleted for good, to delete what belongs to it alone.
 
     Raises:
         GalleryLocked: Another studio writes here; its process is named, read-only is offered.
@@ -78,8 +79,9 @@ class Gallery(Catalogue):
         read_only: bool = False,
         clock: Callable[[], float] = time.time,
         reserve_bytes: int = RESERVE_BYTES,
+        parting: Callable[[Entry, Catalogue], None] = lambda entry, gallery: None,
     ) -> None:
-        self.folder, self.read_only, self._clock = folder, read_only, clock
+        self.folder, self.read_only, self._clock, self._parting = folder, read_only, clock, parting
         self._saving = threading.Lock()
         self._lock = None if read_only else WriterLock(folder / "studio.lock")
         self.reserve = Reserve(folder / "reserve.bin", reserve_bytes)
@@ -208,6 +210,7 @@ class Gallery(Catalogue):
                 (limit, key_of(owner)),
             ).fetchall()
         for (entry_id,) in rows:
+            self._parting(self.get(entry_id), self)
             self._delete(entry_id)
         self.reserve.fill()
         return len(rows)

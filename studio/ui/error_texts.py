@@ -95,6 +95,9 @@ SENTENCES: dict[str, str] = {
     "Drawn tokens have no film and cannot be forked: change a setting and draw anew, or paint by diffusion.": (
         "按词元绘制的结果没有过程胶片，也无法分叉：请修改设置后重新绘制，或改用扩散绘制。"
     ),
+    "This model keeps no steps: its pictures have no film and cannot be forked.": (
+        "此模型不保留步骤：其图片没有过程胶片，也无法分叉。"
+    ),
     "The control picture was cut to the middle, to fit {width}×{height}.": (
         "控制图已居中裁剪，以适应 {width}×{height}。"
     ),
@@ -125,6 +128,9 @@ SENTENCES: dict[str, str] = {
     # the disk
     "Only {free} MB left; image not saved.": "磁盘只剩 {free} MB，图片未保存。",
     "Delete or export some images, then try again.": "请删除或导出一些图片后再试。",
+    "Only {free} MB left; film not kept.": "磁盘只剩 {free} MB，过程未保留。",
+    "The film of this picture is not kept any more.": "此图片的过程已不再保留。",
+    "Make the picture again to see its steps.": "请重新生成该图片以查看其步骤。",
     "The disk is full; image not saved.": "磁盘已满，图片未保存。",
     "Delete or export some images.": "请删除或导出一些图片。",
 }

@@ -54,7 +54,7 @@ class Sends:
         self._recipes: dict[str, _Recipes] = {}
         self._ways: dict[str, tuple[str, _Target]] = {}
         self._goers: list[_Offer] = []
-        self._callers: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
+        self._callers: list[tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]] = []
 
     @property
     def receivers(self) -> tuple[str, ...]:
@@ -111,14 +111,15 @@ class Sends:
             raise ValueError(f"{len(names)} names for {len(outputs)} outputs of tab {tab!r}")
         self._recipes[kind] = _Recipes(tab, fill, outputs, names)
 
-    def listen(self, *, send: Callable[..., Any], reuse: Callable[..., Any]) -> None:
+    def listen(self, *, send: Callable[..., Any], reuse: Callable[..., Any], film: Callable[..., Any]) -> None:
         """Let a script's events do what the buttons do.
 
         Args:
             send: The event (`piece.send`) that carries {"id": a gallery id, "to": a tab}.
             reuse: The event that carries {"id": a gallery id, "what": one of RECALLS}.
+            film: The event that carries {"id": a gallery id, "to": a tab that opened the way "film_<tab>"}.
         """
-        self._callers.append((send, reuse))
+        self._callers.append((send, reuse, film))
 
     def connect(self, tabs: gr.Tabs, *, recipe_of: Callable[[str, gr.Request], dict[str, Any]]) -> None:
         """Tie every button to its target; called once, when all tabs are built.
@@ -137,7 +138,10 @@ class Sends:
             goer.button.click(_goes(target, tab), inputs=[goer.picture], outputs=[tabs, *target.outputs], **_QUIET)
         fields = [output for recipes in self._recipes.values() for output in recipes.outputs]
         taken = [output for target in self._targets.values() for output in target.outputs]
-        for send, reuse in self._callers:
+        films = [target for way, (_, target) in self._ways.items() if way.startswith("film_")]
+        opened = [output for target in films for output in target.outputs]
+        for send, reuse, film in self._callers:
+            film(self._opener(tabs), None, list(dict.fromkeys([tabs, *opened])), **_QUIET)
             send(self._sender(tabs), None, list(dict.fromkeys([tabs, *taken])), **_QUIET)
             reuse(self._recaller(recipe_of, tabs), None, list(dict.fromkeys([tabs, *fields])), **_QUIET)
 
@@ -156,6 +160,20 @@ class Sends:
             return {tabs: gr.Tabs(selected=to), **dict(zip(target.outputs, values, strict=True))}
 
         return send
+
+    def _opener(self, tabs: gr.Tabs) -> Callable[..., Any]:
+        def opens(request: gr.Request, event: gr.EventData) -> dict[Any, Any]:
+            tab, target = self._ways.get(f"film_{event._data.get('to', '')}", ("", _Target()))
+            if target.take is None:
+                return {tabs: gr.skip()}
+            try:
+                taken = target.take(event._data, request)
+            except StudioError as error:
+                gr.Warning(html.escape(str(error)))
+                return {tabs: gr.skip()}
+            return {tabs: gr.Tabs(selected=tab), **dict(zip(target.outputs, taken, strict=True))}
+
+        return opens
 
     def _recaller(self, recipe_of: Callable[[str, gr.Request], dict[str, Any]], tabs: gr.Tabs) -> Callable[..., Any]:
         def recall(request: gr.Request, event: gr.EventData) -> dict[Any, Any]:

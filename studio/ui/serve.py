@@ -143,7 +143,7 @@ def _routes(studio: Studio, sessions: Sessions) -> Iterator[APIRouter]:
     if studio.drafts is not None:
         yield draft_routes(studio.drafts, sessions.of)
     yield canvas_routes(studio.pictures, sessions.of)
-    yield film_routes(studio.runner, sessions.of, timelapses=studio.settings.cache_dir / "timelapses")
+    yield film_routes(studio, sessions)
     yield well_routes(studio, sessions.of)
     yield style_routes(Craft(studio, ()))
     if studio.for_guests:

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 from PIL import Image
 
-from studio.events import Cancelled, Decoding, Event, Failed, Finished, Loading, Queued, Step
+from studio.events import Cancelled, Decoding, Event, Failed, Film, Finished, Loading, Queued, Step
 from studio.jobs import Job, Queue
 from studio.requests import Request
 from studio.ui.error_texts import in_chinese, told
@@ -192,9 +192,12 @@ def thumbnail_url(record: str) -> str:
 def film_value(event: Finished, place: int) -> StageValue | None:
     """Return what the film strip says of the picture at `place`, or None where there is no film."""
     films = event.extras.get("films", ())
-    if place >= len(films) or films[place].count < 2:
-        return None
-    film, settled = films[place], films[place].settled
+    return None if place >= len(films) or films[place].count < 2 else film_view(films[place])
+
+
+def film_view(film: Film) -> StageValue:
+    """Return what the film strip says of `film` beside its frames: how many, when good enough, the settling map."""
+    settled = film.settled
     while max(settled.shape) > _MOST_CELLS:  # a cell of 2 x 2 rests when all four do
         even = settled[: settled.shape[0] // 2 * 2, : settled.shape[1] // 2 * 2]
         settled = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2).max(axis=(1, 3))

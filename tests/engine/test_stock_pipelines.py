@@ -18,6 +18,7 @@ from studio.engine.catalog import scan
 from studio.engine.engine import Engine
 from studio.engine.noise import generators_of
 from studio.engine.stock_kinds import STOCK_KINDS
+from studio.engine.stock_sample import NO_FILM
 from studio.errors import InvalidRequest, ModelError
 from studio.events import Cancelled, Finished, Step
 from tests.engine import tiny_stock
@@ -155,6 +156,7 @@ def test_another_scheduler_a_mask_and_prompt_weights_are_answered(engine: Engine
     weighted = finish(engine, **ask("sd3", prompt="a (red:1.4) cat"))
     assert any("plain words" in note for note in weighted.notes)
     plain = finish(engine, **ask("sd3", prompt="a red cat"))
+    assert plain.notes == (NO_FILM,), "where others have their film strip"
     np.testing.assert_array_equal(arrays(weighted.images), arrays(plain.images))
 
 

@@ -88,7 +88,12 @@ def test_a_new_seed_forks_a_run_without_chance_in_its_steps(engine: Engine) -> N
 def test_prompt_guidance_and_model_may_change(engine: Engine) -> None:
     parent = small(model="sd1", steps=5, seed=2)
     whole = finished(engine, parent)
-    for changes in ({"prompt": "a green house"}, {"guidance_scale": 9.0}, {"negative_prompt": "red"}):
+    for changes in (
+        {"prompt": "a green house"},
+        {"guidance_scale": 9.0},
+        {"guidance_end": 0.5},
+        {"negative_prompt": "red"},
+    ):
         assert not same(finished(engine, fork(parent, 2, **changes)), whole)
     other = finished(engine, fork(parent, 2, model="sd1-too"))
     assert other.facts["model"] == "sd1-too" and other.facts["forked_at"] == 2

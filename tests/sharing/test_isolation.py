@@ -219,7 +219,7 @@ def test_what_guests_have_is_listed_here(sharing: Sharing) -> None:
         "/studio/pictures/{record}.png", "/studio/thumbnails/{record}", "/studio/status", "/studio/texts.js",
         "/studio/static/{name:path}", "/studio/inputs", "/studio/inputs/{ref}", "/studio/inputs/{ref}/mask",
         "/studio/inputs/of/{record}", "/studio/inputs/example/{name}", "/studio/examples/{name}",
-        "/studio/styles/{name}", "/studio/drafts/{form}", "/studio/films/{job}/{place}.webp",
+        "/studio/styles/{name}", "/studio/drafts/{form}", "/studio/films/{record}.webp",
         "/studio/timelapses/{job}",
         "/studio/gallery/pictures", "/studio/gallery/count", "/studio/gallery/facets", "/studio/gallery/differences",
         "/studio/gallery/pictures/{record}", "/studio/gallery/pictures/{record}/kin",

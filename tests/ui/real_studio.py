@@ -24,13 +24,21 @@ from tests.engine.tiny import save_ldm
 @contextmanager
 def real_studio(folder: Path, *, pause_seconds: float = 0.1) -> Iterator[tuple[str, EngineHost, Gallery]]:
     """Serve the studio on a model of random weights; its steps are slowed so that a browser can follow."""
-    settings = Settings(
-        data_dir=folder / "data", port=0, browser=False, device="cpu", dtype="float32", preview_seconds=0
-    )
+    settings = settings_in(folder)
     save_ldm(settings.data_dir / "models" / "tiny")
-    pictures = PictureStore(settings.data_dir / "pictures")
     host = EngineHost(settings)
     host.start(warm_up=False)
+    with (
+        host,
+        Gallery(settings.gallery_dir, reserve_bytes=0) as gallery,
+        started(settings, host, gallery, pause_seconds=pause_seconds) as address,
+    ):
+        yield address, host, gallery
+
+
+@contextmanager
+def started(settings: Settings, host: EngineHost, gallery: Gallery, *, pause_seconds: float = 0) -> Iterator[str]:
+    """Serve a studio that knows of no job yet, as after a start; yields its address."""
     models = [page_model(card) for card in scan(settings.checkpoint_folders).models if "tiny" in card.id]
 
     def run(request: Request, should_stop: Callable[[], bool]) -> Iterator[Event]:
@@ -38,7 +46,14 @@ def real_studio(folder: Path, *, pause_seconds: float = 0.1) -> Iterator[tuple[s
             yield event
             time.sleep(pause_seconds)
 
-    with host, Gallery(settings.gallery_dir, reserve_bytes=0) as gallery, JobRunner(run, recorder(gallery)) as runner:
-        studio = Studio(runner, gallery, pictures, settings, models=lambda: models)
+    with JobRunner(run, recorder(gallery)) as runner:
+        pictures = PictureStore(settings.data_dir / "pictures")
+        studio = Studio(runner, gallery, pictures, settings, models=lambda: models, sees=lambda session: None)
         with serving(studio, settings) as address:
-            yield address, host, gallery
+            yield address
+
+
+def settings_in(folder: Path) -> Settings:
+    """Return the settings of a studio whose data lies in `folder`."""
+    data = folder / "data"
+    return Settings(data_dir=data, port=0, browser=False, device="cpu", dtype="float32", preview_seconds=0)

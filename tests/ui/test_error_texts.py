@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from studio import atomic
-from studio.engine import control, denoise, memory
+from studio.engine import control, denoise, film_files, memory, stock_sample
 from studio.engine.catalog import ModelCard, Scan
 from studio.engine.checkpoint import read_header
 from studio.engine.control_maps import fitted
@@ -31,6 +31,7 @@ from studio.process.host import _explain
 from studio.requests import ControlUse, Stylize, TextToImage, parse
 from studio.stylize.run import _check, _untried
 from studio.ui.error_texts import SENTENCES, in_chinese, told
+from studio.ui.film_page.opening import _drawn_anew
 from studio.ui.inpaint_form import InpaintForm
 from studio.ui.stream import stage_value
 from studio.ui.style_form import StyleForm
@@ -40,6 +41,7 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 HUNGRY: Any = SimpleNamespace(
     estimate_bytes=lambda width, height, rows: width * height * rows * 1000, card=SimpleNamespace(grid=64)
 )
+GONE: Any = SimpleNamespace(is_kept=lambda entry: False, of=lambda entry, session: None)
 NAN: Any = SimpleNamespace(pending=None, model=SimpleNamespace(device=torch.device("cpu")), timesteps=range(20))
 STOCK: Any = SimpleNamespace(name="A model", family="pipeline")
 TOKENS: Any = SimpleNamespace(name="A model", family="masked_tokens", architecture="tokens")
@@ -121,12 +123,15 @@ ERRORS: dict[str, Callable[[], object]] = {
     "no ControlNet": lambda: raised(control._too_few(1, 0, "SD 1.x")),
     "too few ControlNets": lambda: raised(control._too_few(3, 2, "SDXL")),
     "a disk nearly full": lambda: space.admit(Path(), 1),
+    "a disk nearly full of films": lambda: film_files.admit(Path(), 2**60),
+    "a film that is gone": lambda: _drawn_anew(NAN, GONE, NAN, ""),
     "a full disk": lambda: raised(atomic.disk_error(OSError(28, "No space left on device"), Path())),
 }
 
 
 NOTES = [
     NO_FILM,
+    stock_sample.NO_FILM,
     *fitted(Image.new("RGB", (300, 100)), (64, 64))[1],
     *_untried(Stylize(content="a" * 64)),
 ]
@@ -167,8 +172,8 @@ def test_every_translated_sentence_is_one_that_is_raised() -> None:
 
 def test_what_a_result_says_of_itself_comes_in_chinese_too() -> None:
     value = stage_value(Finished((), (), 1.0, notes=(*NOTES, "A note of another kind.")))
-    assert all(CHINESE.search(note) for note in value["notes_zh"][:-1]) and len(NOTES) == 4
-    assert "马赛克（最近）；马赛克（按明暗）" in value["notes_zh"][2], "the methods' titles too"
+    assert all(CHINESE.search(note) for note in value["notes_zh"][:-1]) and len(NOTES) == 5
+    assert "马赛克（最近）；马赛克（按明暗）" in value["notes_zh"][3], "the methods' titles too"
     assert value["notes_zh"][-1] == "A note of another kind." == value["notes"][-1]
 
 

@@ -151,7 +151,10 @@ def test_nobody_reads_or_changes_what_is_somebody_elses(studio: Studio, visitor:
     }.items():
         assert eve.tell(path, body, status=404)["message"] == "There is no such picture."
     assert eve.get("/studio/gallery/differences", params={"first": entry.id, "second": entry.id}).status_code == 404
-    assert eve.prompts() == [] and eve.ask("facets") == {"tabs": [], "models": [], "sizes": [], "collections": []}
+    assert eve.prompts() == [] and eve.ask("facets") == {
+        **{"tabs": [], "models": [], "sizes": [], "collections": []},
+        "films": {"count": 0, "bytes": 0},
+    }
     kept = studio.gallery.get(entry.id)
     assert (kept.starred, kept.note, kept.collections, kept.trashed) == (False, "", (), False)
     assert anna.get(f"/studio/gallery/pictures/{entry.id}/inputs/0").status_code == 200

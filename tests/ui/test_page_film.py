@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
-from real_studio import real_studio
+from real_studio import real_studio, settings_in, started
 
 from studio.gallery import Gallery
+from studio.process.host import EngineHost
 
 pytestmark = pytest.mark.browser
 
@@ -22,18 +23,24 @@ FRAME = "() => document.querySelector('#create-film .film-frame').toDataURL()"
 
 
 @pytest.fixture
-def film(tmp_path: Path, chromium: Browser) -> Iterator[tuple[Page, Gallery]]:
+def studio(tmp_path: Path) -> Iterator[tuple[str, EngineHost, Gallery]]:
+    with real_studio(tmp_path, pause_seconds=0) as opened:
+        yield opened
+
+
+@pytest.fixture
+def film(studio: tuple[str, EngineHost, Gallery], chromium: Browser) -> Iterator[tuple[Page, Gallery]]:
     """A page whose first picture is done, and the gallery."""
-    with real_studio(tmp_path, pause_seconds=0) as (address, _, gallery):
-        page = chromium.new_page()
-        page.set_default_timeout(120_000)
-        page.goto(address)
-        page.wait_for_selector(f"{STAGE}[data-state]")
-        page.fill("#prompt textarea", "a red apple")
-        page.keyboard.press("Control+Enter")
-        page.wait_for_selector("#create-film .film:not([hidden])")
-        yield page, gallery
-        page.context.close()
+    address, _, gallery = studio
+    page = chromium.new_page()
+    page.set_default_timeout(120_000)
+    page.goto(address)
+    page.wait_for_selector(f"{STAGE}[data-state]")
+    page.fill("#prompt textarea", "a red apple")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#create-film .film:not([hidden])")
+    yield page, gallery
+    page.context.close()
 
 
 @pytest.mark.thorough
@@ -77,7 +84,9 @@ def pixels(gallery: Gallery, place: int) -> np.ndarray:
     return np.asarray(gallery.open(gallery.page().entries[place].id))
 
 
-def test_every_step_can_be_seen_again_and_the_picture_settles(film: tuple[Page, Gallery]) -> None:
+def test_every_step_can_be_seen_again_also_after_a_restart(
+    film: tuple[Page, Gallery], studio: tuple[str, EngineHost, Gallery], tmp_path: Path
+) -> None:
     page, _ = film
     total = steps_of(page)
     assert total >= 4
@@ -92,6 +101,29 @@ def test_every_step_can_be_seen_again_and_the_picture_settles(film: tuple[Page, 
     plain = page.evaluate(FRAME)
     page.check("#create-film .film-overlay input")
     assert page.evaluate(FRAME) != plain or "0 % at rest" in page.inner_text("#create-film .film-mark")
+    page.uncheck("#create-film .film-overlay input")
+    page.click("#create-film-keep")
+    page.wait_for_function("() => document.querySelector('#create-film .film-mark').textContent.includes('kept')")
+    _, host, gallery = studio
+    with started(settings_in(tmp_path), host, gallery) as address:
+        opens_it_from_the_gallery(page, address, total, first=plain)
+        page.goto("about:blank")
+
+
+def opens_it_from_the_gallery(page: Page, address: str, total: int, *, first: str) -> None:
+    """Open the film of the only picture in a studio that has no job, and fork it there."""
+    page.goto(address)
+    page.wait_for_selector(f'{STAGE}[data-state="idle"]')
+    page.click("#tab-gallery-button")
+    expect(page.locator("#gallery .gp-films")).to_contain_text("1 film kept")
+    page.dblclick("#gallery .gp-tile")
+    page.click(".gp-viewer .is-film")
+    page.wait_for_selector("#create-film .film:not([hidden])")
+    assert steps_of(page) == total
+    scrub(page, 1)
+    assert page.evaluate(FRAME) == first
+    page.click("#create-film-fork")
+    expect(page.locator("#create-fork-prompt textarea")).to_have_value("a red apple")
 
 
 @pytest.mark.thorough

@@ -65,7 +65,8 @@ def recalled(kind: str, what: str) -> dict[str, object]:
             "text_to_image", tab="create", fill=lambda it: [it[name] for name in names], outputs=controls, names=names
         )
         wired: list[Callable[..., dict[object, object]]] = []
-        sends.listen(send=lambda *_, **__: None, reuse=lambda function, *_, **__: wired.append(function))
+        nothing: Callable[..., None] = lambda *_, **__: None  # noqa: E731
+        sends.listen(send=nothing, reuse=lambda function, *_, **__: wired.append(function), film=nothing)
         sends.connect(tabs, recipe_of=lambda record, request: {"kind": kind, "prompt": "fox", "steps": 9, "seed": 3})
         values = wired[0](gr.Request(), gr.EventData(script, {"id": "x", "what": what}))
     return {it.label: value for it, value in values.items() if isinstance(it, gr.Textbox)}

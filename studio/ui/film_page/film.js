@@ -34,7 +34,7 @@
     const take = (v) => {
       const index = v.chosen ?? 0, picture = v.pictures?.[index];
       if (!picture?.film) return hide();
-      film = { ...picture.film, record: picture.id, url: `studio/films/${v.job}/${index}.webp` };
+      film = { ...picture.film, record: picture.id, url: `studio/films/${picture.id}.webp` };
       step = film.count;
       range.max = film.count;
       const loading = new Image();
@@ -46,6 +46,7 @@
         document.getElementById(`${tab}-film-actions`)?.classList.add("is-on");
         drawStrip();
         draw();
+        if (v.opened) root.scrollIntoView({ behavior: "smooth", block: "nearest" }); // it is what was asked for
       };
       loading.onerror = hide;
       loading.src = new URL(film.url, document.baseURI).href;
@@ -145,5 +146,6 @@
       if (v?.state === "finished") take(v);
       else if (v?.state !== "idle") hide();
     });
+    stage?.querySelector(".stage")?.dispatchEvent(new Event("stage-asked")); // it may have been drawn before us
   };
 })();

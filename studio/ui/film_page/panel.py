@@ -111,6 +111,9 @@ class FilmPanel:
             with gr.Row():
                 self.form.slider("guidance_scale", elem_id=f"{self.tab}-fork-guidance")
                 self.form.textbox("seed", max_lines=1, info=None, elem_id=f"{self.tab}-fork-seed")
+            with gr.Row():
+                self.form.slider("guidance_start", elem_id=f"{self.tab}-fork-guidance-start")
+                self.form.slider("guidance_end", elem_id=f"{self.tab}-fork-guidance-end")
             several = len(self.models) > 1
             self.form.dropdown("model", self.models, info=None, visible=several, elem_id=f"{self.tab}-fork-model")
             if self.takes_masks:

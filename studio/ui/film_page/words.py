@@ -14,8 +14,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "film_keep": ("Keep the film", "保留过程"),
     "film_saved": ("The frame of step {step} is in the gallery.", "第 {step} 步的画面已存入图库。"),
     "film_kept": (
-        "The film is kept: it can be forked at once, even after a restart.",
-        "过程已保留，重启后也能立即分叉。",
+        "The film is kept: the gallery opens it again with “Film”, even after a restart.",
+        "过程已保留：在图库中点“过程”即可再次打开，重启后也可以。",
     ),
     "film_made": ("The timelapse is being downloaded.", "延时动画正在下载。"),
     "film_fork_go": ("Fork", "分叉"),

@@ -8,6 +8,8 @@ from typing import Any
 from fastapi import Request
 
 from studio.interop.a1111 import SCHEDULERS
+from studio.ui.film_page.films import Films
+from studio.ui.gallery_page import views
 from studio.ui.session import Sessions
 from studio.ui.studio import Studio
 
@@ -24,7 +26,7 @@ class Access:
 
     def __init__(self, studio: Studio, sessions: Sessions) -> None:
         self.studio, self._sessions = studio, sessions
-        self.gallery = studio.gallery
+        self.gallery, self.films = studio.gallery, Films(studio)
         self._names: tuple[float, dict[str, str]] = (-_NAMES_LAST_SECONDS, {})
 
     def session(self, request: Request) -> str:
@@ -38,6 +40,11 @@ class Access:
     def entry(self, record: str, request: Request) -> Any:
         """Return a picture's entry; raises NoSuchPicture."""
         return self.gallery.get(record, owner=self.sees(request))
+
+    def card(self, record: str, request: Request) -> dict[str, Any]:
+        """Return everything the page shows of a picture; raises NoSuchPicture."""
+        entry = self.entry(record, request)
+        return views.card_value(entry, self.names(), film=self.films.tab(entry, self.session(request)))
 
     def names(self) -> dict[str, str]:
         """Return what the studio's models and schedulers are called, by id."""

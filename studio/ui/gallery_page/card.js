@@ -41,6 +41,7 @@ function actions(gallery, it) {
   return make("div", { class: "gp-actions" },
     ...(it.replayable ? [reuse("all"), reuse("remix"), it.seed === null ? null : reuse("seed"), it.prompt ? reuse("prompt") : null] : []),
     it.replayable ? button({ words: "replay", picture: "again", kind: "is-wide", onclick: () => gallery.replay(it.id) }) : null,
+    it.film ? button({ words: "film_title", picture: "film", onclick: () => gallery.film(it.id, it.film) }) : null,
     sends.length ? send : null,
     button({ words: "download_as", picture: "download", onclick: (event) => askFormat(event.currentTarget, it.id) }));
 }

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from studio.gallery.gallery import RETENTION_DAYS
 from studio.ui.canvas.routes import StudioRoute
-from studio.ui.gallery_page import views
 from studio.ui.gallery_page.access import Access
 
 MAX_CHANGED = 5000  # pictures in one request
@@ -66,7 +65,7 @@ def changing_routes(access: Access, *, deletes: bool) -> APIRouter:
     def note(request: Request, record: str, body: _Note) -> Response:
         entry = access.entry(record, request)
         gallery.note(entry.id, body.text, owner=access.sees(request))
-        return JSONResponse(views.card_value(access.entry(record, request), access.names()))
+        return JSONResponse(access.card(record, request))
 
     @routes.post("/trash")
     def trash(request: Request, body: _Some) -> Response:

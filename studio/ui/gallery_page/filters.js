@@ -17,13 +17,14 @@ export class Filters {
     this.trashed = button({ words: "show_trash", picture: "trash", bare: true, "aria-pressed": "false", onclick: () => this.#press(this.trashed) });
     this.clear = button({ words: "clear_filters", kind: "is-link", hidden: true, onclick: () => this.reset() });
     this.count = make("span", { class: "gp-count", role: "status" });
+    this.films = make("span", { class: "gp-films", title: say("films_kept_hint"), hidden: true });
     this.trashNote = make("div", { class: "gp-note", hidden: true }, make("span", {}, say("trash_note", { days: gallery.retentionDays })));
     if (gallery.owns) this.trashNote.append(button({ words: "empty_trash", onclick: () => gallery.emptyTrash() }));
     const tools = [button({ words: "export", picture: "download", onclick: () => gallery.exportSome([...gallery.selected]) })];
     if (gallery.owns) tools.unshift(button({ words: "import", picture: "upload", onclick: () => gallery.importSome() }));
     this.element = make("div", {},
       make("div", { class: "gp-bar" }, this.words, ...tools, this.trashed),
-      make("div", { class: "gp-filters" }, this.starred, ...Object.values(this.choices), this.from, this.to, this.clear, this.count),
+      make("div", { class: "gp-filters" }, this.starred, ...Object.values(this.choices), this.from, this.to, this.clear, this.count, this.films),
       this.trashNote);
     this.look = settled((signal) => gallery.look(signal));
     this.counted = settled((signal) => this.#count(signal), 120);
@@ -77,6 +78,7 @@ export class Filters {
     } catch {
       return; // the shelf itself says that the studio does not answer
     }
+    this.#showRoom(there.films);
     this.collections = there.collections.map((it) => it.name);
     this.#fill("tab", there.tabs.map((tab) => [tab, say(`tab_of_${tab}`)]), 1);
     this.#fill("model", there.models.map((it) => [it.id, it.title]), 1);
@@ -98,6 +100,14 @@ export class Filters {
     } catch {
       this.count.textContent = "";
     }
+  }
+
+  /** Say what room kept films take on the disk. */
+  #showRoom({ count, bytes }) {
+    const unit = bytes < 1e6 ? ["kB", 1e3] : ["MB", 1e6];
+    const size = `${(bytes / unit[1]).toLocaleString(locale(), { maximumFractionDigits: 1 })} ${unit[0]}`;
+    this.films.hidden = !count;
+    this.films.textContent = say(count === 1 ? "films_kept_one" : "films_kept", { count: count.toLocaleString(locale()), size });
   }
 
   #choice(name) {

@@ -17,11 +17,12 @@ import { Shelf } from "./shelf.js";
 import { view } from "./viewer.js";
 
 const LIMIT = 120;
+const AT_WORK = ["queued", "loading", "running", "decoding"]; // states of a stage that its job draws on
 
 export class Gallery {
   /** `sends`: tabs that take pictures; `owns`: whether importing and deleting for good are there. */
-  constructor(place, { sends, owns, retentionDays, onsend, onreuse }) {
-    Object.assign(this, { place, sends, owns, retentionDays, onsend, onreuse });
+  constructor(place, { sends, owns, retentionDays, onsend, onfilm, onreuse }) {
+    Object.assign(this, { place, sends, owns, retentionDays, onsend, onfilm, onreuse });
     this.chosen = null;
     this.selected = new Set();
     this.trashed = [];
@@ -205,6 +206,14 @@ export class Gallery {
   send(id, to) {
     this.#leave();
     this.onsend(id, to);
+  }
+
+  /** Open the film of a picture in tab `to`. */
+  film(id, to) {
+    const stage = document.querySelector(`#${to}-stage .stage`);
+    if (AT_WORK.includes(stage?.dataset.state)) return toast(say("film_busy"));
+    this.#leave();
+    this.onfilm(id, to);
   }
 
   reuse(id, what) {

@@ -20,6 +20,7 @@ const SHAPES = {
   swap: '<path d="M5 9h13l-3.500-3.500M19 15H6l3.500 3.500"/>',
   side: '<path d="M4 5h16v14H4zM12 5v14"/>',
   copy: '<path d="M8 8h11v11H8z"/><path d="M5 16V5h11"/>',
+  film: '<path d="M4 5h16v14H4zM8 5v14M16 5v14M4 9.500h4M4 14.500h4M16 9.500h4M16 14.500h4"/>',
   more: '<path d="M6 12h.01M12 12h.01M18 12h.01" stroke-width="2.600"/>',
 };
 

@@ -11,6 +11,7 @@ export function mount(element, { props, trigger }) {
     owns: props.value?.owns ?? false,
     retentionDays: props.value?.retention_days ?? 0,
     onsend: (id, to) => trigger("send", { id, to }),
+    onfilm: (id, to) => trigger("film", { id, to }),
     onreuse: (id, what) => trigger("reuse", { id, what }),
   });
   window.studioGallery = gallery;

@@ -60,12 +60,14 @@ def _add_shelves(routes: APIRouter, access: Access) -> None:
         owner, names = access.sees(request), access.names()
         there = gallery.facets(owner=owner)
         tabs = {views.tab_of(kind) for kind in there["kinds"]}
+        films, taken = access.films.room() if owner is None else (0, 0)  # the studio's room on the disk, in all
         return JSONResponse(
             {
                 "tabs": [tab for tab in views.TABS_OF_KINDS if tab in tabs],
                 "models": [{"id": model, "title": names.get(model, model)} for model in there["models"]],
                 "sizes": [f"{width}x{height}" for width, height in there["sizes"][:40]],
                 "collections": [{"name": name, "count": n} for name, n in gallery.collections(owner=owner)],
+                "films": {"count": films, "bytes": taken},
             },
             headers=_NEVER,
         )
@@ -77,7 +79,7 @@ def _add_pictures(routes: APIRouter, access: Access) -> None:
     @routes.get("/pictures/{record}")
     def card(request: Request, record: str) -> Response:
         """Everything about one picture."""
-        return JSONResponse(views.card_value(access.entry(record, request), access.names()), headers=_NEVER)
+        return JSONResponse(access.card(record, request), headers=_NEVER)
 
     @routes.get("/pictures/{record}/kin")
     def kin(request: Request, record: str) -> Response:

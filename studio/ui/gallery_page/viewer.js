@@ -24,11 +24,13 @@ class Viewer {
     this.where = make("span", { class: "gp-place" });
     this.star = button({ words: "star", picture: "star", key: "S", bare: true, kind: "is-star", onclick: () => gallery.star([this.id]) });
     this.infoButton = button({ words: "details", picture: "info", key: "I", bare: true, onclick: () => this.inform() });
+    this.film = button({ words: "film_title", picture: "film", bare: true, kind: "is-film", hidden: true, onclick: () => gallery.film(this.id, this.film.value) });
     const tools = gallery.inTrash
       ? [button({ words: "restore", picture: "restore", onclick: () => gallery.restore([this.id]) })]
       : [
         this.star,
         button({ words: "compare_two", picture: "compare", key: "C", bare: true, onclick: () => gallery.compare([this.id]) }),
+        this.film,
         button({ words: "family", picture: "tree", bare: true, onclick: () => gallery.family(this.id) }),
         button({ words: "download_as", picture: "download", bare: true, onclick: (event) => askFormat(event.currentTarget, this.id) }),
         button({ words: "trash", picture: "trash", key: "Del", bare: true, onclick: () => gallery.trash([this.id]) }),
@@ -53,6 +55,7 @@ class Viewer {
     const it = this.gallery.pages.find(id);
     this.image.src = address(it?.url ?? `studio/pictures/${id}.png`);
     this.image.alt = it?.alt ?? "";
+    this.film.hidden = true;
     if (it) this.gallery.choose(id);
     this.drawn();
     for (const steps of [1, -1]) {
@@ -71,7 +74,7 @@ class Viewer {
     this.star.classList.toggle("is-starred", Boolean(it?.starred));
     this.canvas.querySelector(".is-left").disabled = place <= 0;
     this.canvas.querySelector(".is-right").disabled = place < 0 || place >= pages.items.length - 1;
-    if (this.element.classList.contains("has-info")) this.#tell();
+    this.#tell();
   }
 
   turn(steps) {
@@ -91,11 +94,15 @@ class Viewer {
     if (this.element.open) this.element.close();
   }
 
+  /** Ask for what the shelf does not know of the picture: whether it has a film, and what the details say. */
   async #tell() {
     const { id } = this;
     try {
       const value = await getCard(id);
       if (this.id !== id) return;
+      this.film.value = value.film;
+      this.film.hidden = !value.film;
+      if (!this.element.classList.contains("has-info")) return;
       this.info.replaceChildren(card(this.gallery, value));
       kinOf(this.gallery, value, this.info.querySelector(".gp-kin-place"));
     } catch (error) {

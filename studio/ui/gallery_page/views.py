@@ -58,11 +58,12 @@ def shelf_item(entry: Entry) -> dict[str, Any]:
     }
 
 
-def card_value(entry: Entry, names: Names) -> dict[str, Any]:
+def card_value(entry: Entry, names: Names, *, film: str = "") -> dict[str, Any]:
     """Return everything the page shows of one picture.
 
     Args:
         names: What models and schedulers are called, by id.
+        film: The tab in which its film can be opened; "": there is none.
     """
     foreign = entry.recipe.foreign
     return {
@@ -75,6 +76,7 @@ def card_value(entry: Entry, names: Names) -> dict[str, Any]:
         "collections": list(entry.collections),
         "trashed": entry.trashed,
         "replayable": is_replayable(entry),
+        "film": film,
         "inputs": len(entry.recipe.parents),
         "software": str(foreign.get("software", "")),
         "unmapped": [str(sentence) for sentence in foreign.get("unmapped", [])],

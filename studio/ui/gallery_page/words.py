@@ -21,6 +21,12 @@ _SHELF: dict[str, tuple[str, str]] = {
     "clear_filters": ("Show everything", "显示全部"),
     "one_picture": ("1 picture", "1 张图片"),
     "count_pictures": ("{count} pictures", "{count} 张图片"),
+    "films_kept_one": ("1 film kept: {size}", "已保留 1 个过程：{size}"),
+    "films_kept": ("{count} films kept: {size}", "已保留 {count} 个过程：{size}"),
+    "films_kept_hint": (
+        "On the disk. A film goes with its picture when the trash is emptied.",
+        "占用磁盘空间。清空回收站时，过程随其图片一同删除。",
+    ),
     "selected_count": ("{count} selected", "已选 {count} 张"),
     "select_none": ("Select nothing", "取消选择"),
     "tab_of_create": ("Create", "创作"),
@@ -106,6 +112,10 @@ _CARD: dict[str, tuple[str, str]] = {
 }
 
 _VIEWER: dict[str, tuple[str, str]] = {
+    "film_busy": (
+        "A picture is being made there. Open the film when it is done.",
+        "那里正在生成图片，请在完成后再打开过程。",
+    ),
     "viewer": ("Picture", "图片"),
     "open": ("Open", "打开"),
     "details": ("Details", "详情"),

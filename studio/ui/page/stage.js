@@ -224,6 +224,10 @@
       part("phase").textContent = say("stopping_step");
       part("aside").textContent = "";
     });
+    root.addEventListener("stage-asked", () => {
+      const detail = { state: root.dataset.state, value: props.value, isNew: false };
+      root.dispatchEvent(new CustomEvent("stage-changed", { bubbles: true, detail }));
+    });
     watch("value", draw);
     draw();
   };

@@ -20,10 +20,10 @@ def build(page: Page) -> None:
         },
         scripts=["gallery_page/mount_gallery.js"],
         markup=_MARKUP,
-        events=["send", "reuse"],
+        events=["send", "reuse", "film"],
         elem_id="gallery",
     )
-    page.sends.listen(send=shelf.send, reuse=shelf.reuse)
+    page.sends.listen(send=shelf.send, reuse=shelf.reuse, film=shelf.film)
 
 
 TAB = Tab(id="gallery", title="tab_gallery", build=build)

@@ -14,6 +14,7 @@ from studio.ui.addon_choice import addon_choice
 from studio.ui.canvas.canvas import flush_js, mask_canvas, show
 from studio.ui.control_fold import control_fold
 from studio.ui.desk import Desk, run
+from studio.ui.film_page.opening import opens_films
 from studio.ui.film_page.panel import FilmPanel
 from studio.ui.inpaint_form import EDGE, SIDES, Asked, InpaintForm, choices, edge_of, standard_of
 from studio.ui.presets import NO_MODEL, Cards, quality_choices, quality_of, scheduler_choices, wire_quality
@@ -49,6 +50,7 @@ def build(page: Page) -> None:
             canvas = _work(page, form, desk, sides)
             film = FilmPanel(page, TAB.id, form.model_choices("diffusion"), takes_masks=False)
             film.lay_out()
+            opens_films(page, desk)
     form.asked = Asked(canvas, sides)
     wire_quality(form, quality, Cards(page.studio.models))
     _wire_method(page, form, desk, quality)

@@ -15,6 +15,7 @@ from studio.ui import components
 from studio.ui.addon_choice import addon_choice
 from studio.ui.control_fold import control_fold
 from studio.ui.desk import Desk, run
+from studio.ui.film_page.opening import opens_films
 from studio.ui.film_page.panel import FilmPanel
 from studio.ui.presets import NO_MODEL, Cards, quality_of, scheduler_choices
 from studio.ui.studio import ModelCard
@@ -48,6 +49,7 @@ def build(page: Page) -> None:
             desk.stage_and_actions(page, form=form, idle="style_idle")
             film = FilmPanel(page, TAB.id, [(card.title, card.id) for card in cards], takes_masks=False)
             film.lay_out()
+            opens_films(page, desk)
     if own is not None:
         _wire_import(page, upload, presets, desk=desk, own=own)
     for well in (content, references):  # what was missing may be there now

@@ -10,6 +10,7 @@ from studio.requests import Request
 from studio.ui import components
 from studio.ui.control_fold import control_fold
 from studio.ui.desk import Desk, run
+from studio.ui.film_page.opening import opens_films
 from studio.ui.film_page.panel import FilmPanel
 from studio.ui.presets import NO_MODEL, Cards, Presets, wire_presets
 from studio.ui.studio import ModelCard
@@ -42,6 +43,7 @@ def build(page: Page) -> None:
             desk.stage_and_actions(page, form=form)
             film = FilmPanel(page, TAB.id, [(card.title, card.id) for card in cards])
             film.lay_out()
+            opens_films(page, desk)
     live = Cards(lambda: [card for card in page.studio.models() if not card.is_inpainting])
     wire_presets(form, Presets(size, quality, style_words, examples), live)
     page.tabs[TAB.id].select(  # models come and go in the Models tab
