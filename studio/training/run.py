@@ -15,8 +15,10 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 
 from studio.engine.device import has_fast_bfloat16
+from studio.errors import InvalidRequest
 from studio.training.checkpoint import load_checkpoint, save_checkpoint
 from studio.training.config import (
     TaskConfig,
@@ -68,10 +70,15 @@ def train(
 ) -> Outcome:
     """Train until the last step or until asked to stop, and leave everything in ``out``.
 
-    Raises TrainingCollapsed when the figures are nonsense; the last good checkpoint stays.
+    Several processes on the same ``out`` share each batch; the first one writes and reports, and any one's wish to stop
+    counts for all.
+
+    Raises TrainingCollapsed when the figures are nonsense; the last good checkpoint stays. Raises InvalidRequest when
+    the processes cannot share a batch.
     """
     out.mkdir(parents=True, exist_ok=True)
     accelerator = accelerator or make_accelerator(config)
+    check_shares(config, accelerator.num_processes)
     if task is None or source is None:
         pack = Pack.open(config.data)
         task = task or make_task(config, accelerator, pack)
@@ -102,6 +109,19 @@ def make_accelerator(config: TaskConfig) -> Accelerator:
     on_cpu = training_device().type == "cpu"
     is_half = config.precision == "bf16" and not (on_cpu and not has_fast_bfloat16())
     return Accelerator(mixed_precision="bf16" if is_half else "no", cpu=on_cpu)
+
+
+def check_shares(config: TaskConfig, processes: int) -> None:
+    """Raise InvalidRequest unless every batch can be shared equally, as exact averages over processes need."""
+    for phase in config.phases:
+        if phase.batch_size % processes:
+            fitting = -(-phase.batch_size // processes) * processes
+            raise InvalidRequest(
+                f"A batch of {phase.batch_size} pictures cannot be shared equally by {processes} processes.",
+                f"Set batch_size in --set phases=... to a multiple of {processes}, such as {fitting}, "
+                "or start another number of processes.",
+                field="phases",
+            )
 
 
 class _Loop:
@@ -138,17 +158,17 @@ class _Loop:
             if self.step % config.log_every == 0:
                 seconds, began = time.monotonic() - began, time.monotonic()
                 self.seconds += seconds
-                progress = self._progress(means.take(), seconds, self.step - begun_step)
+                progress = self._progress(self._over_processes(means.take()), seconds, self.step - begun_step)
                 begun_step = self.step
                 if main and lines is not None:
                     lines.write(self._line(progress))
-                self.on_progress(progress)
+                    self.on_progress(progress)
                 self._judge(progress.figures)
             if main and self.step % config.grid_every == 0:
                 self._draw()
             if self.step % config.save_every == 0 and not self._bad:
                 self.save()
-            if should_stop():
+            if self._any_process(should_stop()):
                 break
         self.save()
         if main:
@@ -178,6 +198,22 @@ class _Loop:
                 f"studio train resume {self.out} --set learning_rate={self.config.learning_rate / 3:.2g}{precision}",
             )
         return figures
+
+    def _any_process(self, wish: bool) -> bool:
+        """Tell whether any process has the wish: one that left alone would leave the others waiting for its part."""
+        if self.accelerator.num_processes == 1:
+            return wish
+        wishes = self.accelerator.reduce(torch.tensor(float(wish), device=self.accelerator.device), reduction="sum")
+        return bool(wishes > 0)
+
+    def _over_processes(self, figures: dict[str, float]) -> dict[str, float]:
+        """Return the mean of each figure over the processes that have it, so that all judge alike."""
+        if self.accelerator.num_processes == 1:
+            return figures
+        means = Means()
+        for part in gather_object([figures]):
+            means.add(part)
+        return means.take()
 
     def _judge(self, figures: dict[str, float]) -> None:
         if not math.isfinite(figures["gradient"]):

@@ -16,6 +16,10 @@ from studio.training.plans import EFFORTS, KINDS
 
 TASKS = ("vqvae", "vqgan", "diffusion", "tokens")
 Out = Callable[..., None]
+_SEVERAL = (
+    "On several GPUs, here 2: torchrun --nproc-per-node 2 -m studio.cli train start ... (or resume; accelerate launch "
+    "--num_processes 2 does the same). The processes share each batch, so batch_size must divide by their number."
+)
 
 
 def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,7 +27,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     actions = subparsers.add_parser("train", description="Train or fine-tune a model.").add_subparsers(
         dest="action", required=True
     )
-    start = actions.add_parser("start", description="Begin a run, or go on with one that was cut.")
+    start = actions.add_parser("start", description="Begin a run, or go on with one that was cut.", epilog=_SEVERAL)
     start.add_argument("task", choices=TASKS)
     start.add_argument("run", type=Path, metavar="RUN", help="folder for everything the run writes")
     start.add_argument("--data", required=True, metavar="NAME.pack", help="pictures, from `studio data build`")
@@ -39,7 +43,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     own.add_argument("--model", type=Path, metavar="FOLDER", help="the model to begin with")
     own.add_argument("--effort", choices=EFFORTS, default="standard")
     own.add_argument("--minutes", type=float, help="save and stop after so long")
-    resume = actions.add_parser("resume", description="Go on with a run, exactly where it was cut.")
+    resume = actions.add_parser("resume", description="Go on with a run, exactly where it was cut.", epilog=_SEVERAL)
     resume.add_argument("run", type=Path, metavar="RUN")
     _add_settings(resume)
     for name, what in (("pause", "Ask a run to save and stop."), ("status", "Say how far a run is.")):
@@ -114,9 +118,10 @@ def _resume(args: argparse.Namespace, out: Out) -> int:
 
 def _train(config: object, args: argparse.Namespace, out: Out) -> int:
     from studio.training.config import TaskConfig
-    from studio.training.run import Progress, train
+    from studio.training.run import Progress, make_accelerator, train
 
     assert isinstance(config, TaskConfig)
+    accelerator = make_accelerator(config)
     stop = threading.Event()
     timer = threading.Timer(args.minutes * 60, stop.set) if args.minutes else None
     if timer is not None:
@@ -136,12 +141,14 @@ def _train(config: object, args: argparse.Namespace, out: Out) -> int:
     before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         (args.run / "STOP").unlink(missing_ok=True)
-        outcome = train(config, args.run, should_stop=stop.is_set, on_progress=tell)
+        outcome = train(config, args.run, should_stop=stop.is_set, on_progress=tell, accelerator=accelerator)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         if timer is not None:
             timer.cancel()
+    if not accelerator.is_main_process:
+        return 0
     if outcome.is_finished:
         out(f"Finished: {outcome.step} steps. The model is in {outcome.folder / 'export'}.")
     else:
