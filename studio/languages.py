@@ -76,7 +76,7 @@ class Dictionary:
         Raises:
             StudioError: The file is missing, damaged or of another version.
         """
-        hint = "Restore assets/languages.json from the repository, or run: studio data build languages"
+        hint = f"Restore it from the repository, or make it: studio data build languages --out {path}"
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             version, words, english = data["version"], data["words"], frozenset(data["english"])

@@ -24,6 +24,7 @@ HAND_WRITTEN = SHIPPED.parent / "prompt_words"
 MIN_OVERLAP = 0.75
 _LOOSELY_MARKED = frozenset({0, 1, 9})  # faces, people, flags: keywords of moods and chat
 _ENGLISH_WORD = re.compile(r"[a-z][a-z' -]+")
+_SHADE = re.compile(r"(?:light |dark )?([a-z]+) ")
 _SKIPPED_GROUPS = frozenset({2, 8})  # components and symbols
 _ENGLISH = frozenset({
     "a", "an", "the", "of", "on", "at", "in", "with", "and", "or", "by", "to", "from", "next", "left", "right", "top",
@@ -50,6 +51,7 @@ def build_dictionary(emojibase_folder: str | Path, out: str | Path = SHIPPED) ->
         "english": sorted(english | _ENGLISH | set(COLOURS)),
         "words": {locale: dict(sorted(table.items())) for locale, table in words.items()},
     }
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
     Path(out).write_text(json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
     return {locale: len(table) for locale, table in words.items()}
 
@@ -108,8 +110,8 @@ def _from_keywords(english: dict[str, dict[str, Any]], foreign: dict[str, dict[s
 
 def _english_name(entry: dict[str, Any], emojibase: Emojibase) -> str:
     name = captions.spoken_names(entry["label"], category=emojibase.category_of(entry) or "object")[0]
-    first = entry["label"].split(" ")[0].lower()
-    return f"{first} {name}" if first in COLOURS and name not in COLOURS else name
+    shade = _SHADE.match(entry["label"].lower())
+    return f"{shade[0]}{name}" if shade and shade[1] in COLOURS and name not in COLOURS else name
 
 
 def _is_thing(entry: dict[str, Any]) -> bool:
