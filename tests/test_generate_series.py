@@ -92,14 +92,15 @@ def test_an_interrupted_batch_goes_on(
 
 
 def test_styles_and_variations_are_flags(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ("a {cat|cat}", *SMALL, "--style", "mosaic", "--variation-strength", "0.3", "--variation-seed", "8")
+    arguments = ("a {cat|cat}", *SMALL, "--style", "mosaic", "--variation-strength", "0.3", "--variation-seed", "8",
+                 "--auto-stop")  # fmt: skip
     status, out, _ = run(tiny, capsys, *arguments)
     assert status == 0
     assert "a cat" in out
     with Gallery(tiny / "gallery", read_only=True) as gallery:
         entry = gallery.page(limit=1).entries[0]
         assert isinstance(entry.request, TextToImage)
-        assert entry.request.styles[0].name == "Mosaic"
+        assert entry.request.styles[0].name == "Mosaic" and entry.request.auto_stop
         assert (entry.recipe.facts["drawn"]["prompt"], entry.recipe.facts["variation_seed"]) == ("a cat", 8)
         again = entry.recipe.single
         with Image.open(entry.path) as picture:

@@ -33,6 +33,7 @@ FLAGS = (
     "scheduler",
     "seed",
     "batch",
+    "auto_stop",
     "temperature",
     "variation_strength",
     "variation_seed",
@@ -48,6 +49,9 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     )
     for name in FLAGS:
         spec = field_spec(TextToImage, name)
+        if spec.type is bool:
+            parser.add_argument(f"--{name.replace('_', '-')}", action=argparse.BooleanOptionalAction, help=spec.help)
+            continue
         limits = f", {spec.range_text()}" if spec.minimum is not None else ""
         files = "; or a file of prompts, one a line, CSV or JSON" if name == "batch" else ""
         parser.add_argument(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NO_FILM = "This model keeps no steps: its pictures have no film and cannot be forked."
 PLAIN = "This model reads plain words: weights and changes during the run were left out."
+WHOLE = "This model runs to its last step: only the studio's own loop sees when a picture has settled."
 
 
 def sample_stock(
@@ -58,7 +59,8 @@ def sample_stock(
             yield Cancelled(at_step=done)
             return None
     is_plain = all(phrase.plain is not None for pair in phrases for phrase in pair)
-    notes = (*(() if is_plain else (PLAIN,)), *worn.notes, *offload_note(loaded), NO_FILM)
+    said_of_it = (*(() if is_plain else (PLAIN,)), *((WHOLE,) if request.auto_stop else ()))
+    notes = (*said_of_it, *worn.notes, *offload_note(loaded), NO_FILM)
     seconds, facts = time.perf_counter() - begin, {**facts_of(loaded), **worn.facts, **facts_of_pictures(said)}
     return Result(tuple(images), seeds, seconds, facts, notes, np.empty(0), (), took)
 

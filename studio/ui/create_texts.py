@@ -87,6 +87,7 @@ _WORDS: dict[str, tuple[str, str]] = {
 FIELDS: dict[str, tuple[str, str]] = {
     "variation_strength": ("变体强度", "从这张图向另一个种子走多远"),
     "variation_seed": ("变体种子", "要靠近的种子；第 i 张使用变体种子 + i"),
+    "auto_stop": ("稳定后停止", "画面不再变化时提前结束；结果可能略有不同"),
     "guidance_start": ("引导起点", "从总步数的哪个比例开始引导"),
     "guidance_end": ("引导终点", "到总步数的哪个比例为止；不引导的步更快"),
     "control": ("控制图", "它的形状会引导画面"),

@@ -198,6 +198,11 @@ def test_other_tabs_say_that_this_model_is_for_prompts(engine: Engine) -> None:
         next(run)
 
 
+def test_a_wish_to_stop_early_is_answered(engine: Engine) -> None:
+    made = finish(engine, **ask("amused", steps=2, auto_stop=True))
+    assert any("runs to its last step" in note for note in made.notes)
+
+
 def test_what_was_drawn_of_random_words_is_told(engine: Engine) -> None:
     made = finish(engine, **ask("amused", prompt="a {red|green|blue} cat", seed=3, batch=2, steps=2))
     drawn = [one["drawn"]["prompt"] for one in made.facts["pictures"]]

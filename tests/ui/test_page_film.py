@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,18 +97,43 @@ def test_every_step_can_be_seen_again_also_after_a_restart(
         assert page.inner_text("#create-film .film-at") == f"Step {step} of {total}"
         seen.add(page.evaluate(FRAME))
     assert len(seen) == 3
-    assert "100 % at rest" in page.inner_text("#create-film .film-mark")
+    settles(page, total)
     scrub(page, 1)
     plain = page.evaluate(FRAME)
-    page.check("#create-film .film-overlay input")
-    assert page.evaluate(FRAME) != plain or "0 % at rest" in page.inner_text("#create-film .film-mark")
-    page.uncheck("#create-film .film-overlay input")
     page.click("#create-film-keep")
     page.wait_for_function("() => document.querySelector('#create-film .film-mark').textContent.includes('kept')")
     _, host, gallery = studio
     with started(settings_in(tmp_path), host, gallery) as address:
         opens_it_from_the_gallery(page, address, total, first=plain)
         page.goto("about:blank")
+
+
+def settles(page: Page, total: int) -> None:
+    """What rests is told at each step, and dimmed if that is wished; at the last one all does."""
+    resting, overlay = [], page.locator("#create-film .film-overlay input")
+    for step in range(1, total + 1):
+        scrub(page, step)
+        said = re.match(r"(\d+) % at rest", page.inner_text("#create-film .film-mark"))
+        assert said is not None
+        resting.append(int(said[1]))
+        overlay.uncheck()
+        plain = page.evaluate(FRAME)
+        overlay.check()
+        assert (page.evaluate(FRAME) != plain) == (resting[-1] > 0), "what rests is dimmed, and nothing else"
+    assert resting == sorted(resting) and resting[0] < resting[-1] == 100
+    overlay.uncheck()
+
+
+@pytest.mark.thorough
+def test_the_automatic_stop_is_a_box_to_tick(film: tuple[Page, Gallery]) -> None:
+    page, gallery = film
+    page.click("#advanced > button")
+    page.check("#auto-stop input")
+    before = page.get_attribute(STAGE, "data-job")
+    page.click("#create-generate")
+    page.wait_for_selector(f'{STAGE}[data-state="finished"]:not([data-job="{before}"])')
+    stops = [entry.recipe.single.model_dump()["auto_stop"] for entry in gallery.page().entries]
+    assert stops == [True, False]
 
 
 def opens_it_from_the_gallery(page: Page, address: str, total: int, *, first: str) -> None:

@@ -28,6 +28,7 @@ def lay_settings(page: Page, tab: str, form: Form, cards: Sequence[ModelCard]) -
     with gr.Accordion(text("advanced"), open=False, elem_id="advanced", elem_classes=["fold"]):
         form.textbox("negative_prompt", lines=1, max_lines=4, placeholder=text("negative_placeholder"))
         form.slider("steps", maximum=_MOST_STEPS, value=standard.steps)
+        form.checkbox("auto_stop", elem_id="auto-stop")
         form.slider("guidance_scale", value=standard.guidance_scale)
         form.slider("guidance_start")
         form.slider("guidance_end")
