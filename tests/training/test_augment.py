@@ -11,8 +11,8 @@ import pytest
 from studio.training import augment
 from studio.training.augment import draw, heldout_pairs, plain
 from studio.training.colours import COLOURS, HUES_DEGREES, colour_of, dominant_colours
-from studio.training.layout import arrange
-from studio.training.pack import Pack, PackWriter, encode_webp
+from studio.training.layout import Layout, arrange
+from studio.training.pack import Pack, PackWriter, Record, encode_webp
 from tests.training.sources import disc
 
 THINGS = ("apple", "ball", "cup", "drum", "flower", "hat", "kite", "lemon")
@@ -211,3 +211,17 @@ def test_every_place_lies_inside_the_frame_up_to_a_big_things_edge() -> None:
                 half = scale * 0.46
                 inside = min(x - half, y - half, 1 - x - half, 1 - y - half)
                 assert inside > -0.02 or layout.size in ("big", "large")
+
+
+def test_the_size_word_comes_first() -> None:
+    small = Layout(((0.5, 0.5, 0.4),), size="small", position="on the left")
+    said = small.describe([("apple", ("red",))], np.random.default_rng(0))
+    assert said == "a small red apple on the left"
+
+
+def test_keywords_are_said_now_and_then_one_or_two_at_a_time() -> None:
+    record = Record(id="a", offset=0, length=1, thing="apple", keywords=("fruit", "sweet", "ripe"))
+    rng = np.random.default_rng(0)
+    counts = Counter(augment._finish("an apple", record, rng, style=0.0).count(",") for _ in range(2000))
+    assert set(counts) == {0, 1, 2}
+    assert (counts[1] + counts[2]) / 2000 == pytest.approx(0.12, abs=0.03)

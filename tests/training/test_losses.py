@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
 from scipy.stats import norm
 
-from studio.training.diffusion import time_share
+from studio.training.diffusion import DiffusionTask, time_share
 from studio.training.losses import (
     balance,
     chroma_loss,
@@ -115,3 +117,25 @@ def test_times_are_alike_or_follow_scipys_logit_normal_law() -> None:
     torch.testing.assert_close(wanted, uniform)
     assert drawn[499].item() == pytest.approx(1 / (1 + math.exp(-0.3)))
     assert time_share(torch.tensor([0.0]), 0.3, 1.2).item() > 0
+
+
+@pytest.mark.parametrize(("gamma", "wanted"), [(0.0, (0.04 + 1) / 2), (1.0, (0.36 * 0.04 + 0.1 * 1) / 2)])
+def test_diffusion_loss_is_that_of_v_and_weighted_by_min_snr(gamma: float, wanted: float) -> None:
+    seen = []
+
+    def unet(noisy: torch.Tensor, times: torch.Tensor, *, encoder_hidden_states: torch.Tensor) -> SimpleNamespace:
+        seen.append(noisy)
+        return SimpleNamespace(sample=torch.zeros_like(noisy))
+
+    task = SimpleNamespace(
+        alphas=torch.tensor([0.64, 0.0]),  # alpha .8 and sigma .6; nothing but noise
+        unet=unet,
+        accelerator=SimpleNamespace(autocast=nullcontext),
+        config=SimpleNamespace(min_snr_gamma=gamma),
+    )
+    latents, noise = torch.ones(2, 1, 2, 2), torch.full((2, 1, 2, 2), 0.5)
+    loss, error = DiffusionTask.loss(task, latents, noise, torch.tensor([0, 1]), torch.zeros(2, 1, 1))  # type: ignore[arg-type]
+    assert seen[0][:, 0, 0, 0].tolist() == pytest.approx([0.8 * 1 + 0.6 * 0.5, 0.5])
+    # v is .8 * .5 - .6 * 1 = -.2 and -1; the weights are min(snr, 1) / (snr + 1) with snr = .64 / .36, and the least.
+    assert error.tolist() == pytest.approx([0.04, 1])
+    assert loss.item() == pytest.approx(wanted)

@@ -35,6 +35,16 @@ def test_lookup_returns_codes_and_passes_gradients_straight_through() -> None:
     assert torch.equal(z.grad, torch.ones_like(z))
 
 
+def test_commitment_is_the_squared_distance_to_the_code_and_pulls_the_encoder_alone() -> None:
+    book = Codebook(2, 2)
+    book.codes.copy_(torch.eye(2))
+    z = torch.tensor([3.0, 0.5])[None, :, None, None].requires_grad_()
+    commitment = book(z).commitment
+    commitment.backward()
+    assert commitment.item() == pytest.approx(2**2 + 0.5**2)
+    assert z.grad.flatten().tolist() == pytest.approx([2 * 2, 2 * 0.5])
+
+
 def test_the_plain_model_picks_the_same_codes() -> None:
     model = vqmodel()
     book = Codebook(16, 4)

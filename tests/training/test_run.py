@@ -116,6 +116,44 @@ def test_the_adversarial_part_trains_both_sides(tmp_path: Path) -> None:
     assert any(not torch.equal(a, b) for a, b in zip(before, task.discriminator.parameters(), strict=True))
 
 
+def test_the_adversarial_part_begins_and_rises_when_it_should(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = autoencoder_task(autoencoder_config(task="vqgan", steps=8, gan_start=0.5, gan_ramp=0.25))
+    ramps: dict[int, float] = {}
+
+    def note(leaf: torch.Tensor, *given: object) -> torch.Tensor:
+        ramps[step] = float(given[2])  # type: ignore[arg-type]
+        return torch.zeros_like(leaf)
+
+    monkeypatch.setattr(task, "_adversarial", note)
+    for step in range(8):
+        task._backward(pictures(), torch.zeros(4, dtype=torch.bool), step, share=1.0)
+    assert ramps == pytest.approx({4: 0, 5: 0.5, 6: 1, 7: 1})
+
+
+@pytest.mark.parametrize("kind", ["vqgan", "diffusion", "tokens"])
+def test_fine_tuning_begins_with_the_weights_it_is_given(kind: str, tmp_path: Path) -> None:
+    def fresh(**given: object) -> tuple[Task, torch.nn.Module, Trained]:
+        if kind == "vqgan":
+            coder = autoencoder_task(autoencoder_config(task=kind, gan_start=0.0, **given))
+            return coder, coder.model, coder.generator_weights
+        if kind == "diffusion":
+            painter = diffusion_task(tmp_path / "text", **given)
+            return painter, painter.unet, painter.weights
+        prior = tokens_task(tmp_path / "text", **given)
+        return prior, prior.prior, prior.weights
+
+    given, _, average = fresh()
+    for shadow in average.average.shadow_params:
+        shadow.add_(0.25)  # tells them from the weights that the seed gives
+    given.export(tmp_path / "given")
+    tuned, model, _ = fresh(init=str(tmp_path / "given"))
+    begun = [parameter for parameter in model.parameters() if parameter.requires_grad]  # the codes do not
+    with average:
+        for one, other in zip(average.parameters, begun, strict=True):
+            assert torch.allclose(one, other, atol=2e-3)  # stored in half precision
+    assert math.isfinite(float(tuned.step(Batch(pictures(), ["a red square"] * 4, [0] * 4), 0)["gradient"]))
+
+
 def test_frozen_codes_stay_as_they_are(tmp_path: Path) -> None:
     autoencoder_task(autoencoder_config()).export(tmp_path)
     task = autoencoder_task(autoencoder_config(init=str(tmp_path), freeze_codes=True))
