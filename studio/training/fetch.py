@@ -7,12 +7,16 @@ Whatever is already in the cache is not asked for again.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 import tarfile
 from pathlib import Path
+from urllib.parse import unquote
 
 from studio.errors import StudioError
+
+logger = logging.getLogger(__name__)
 
 FETCH_TIMEOUT_SECONDS = 900
 
@@ -42,8 +46,11 @@ def fetch_npm(package: str, version: str, *, cache: Path) -> Path:
     return folder / "package"
 
 
-def fetch_debian(package: str, *, cache: Path) -> Path:
+def fetch_debian(package: str, version: str, *, cache: Path) -> Path:
     """Return the root of an unpacked Debian package (`.../usr/share/...` below it), fetching it once.
+
+    A release of Debian has one version of a package: where it is not `version`, that one is taken, and `debian_version`
+    tells.
 
     Raises:
         StudioError: apt or dpkg is missing (this system is not Debian), or the package is unknown.
@@ -54,7 +61,11 @@ def fetch_debian(package: str, *, cache: Path) -> Path:
     downloads = cache / "debian" / "downloads"
     downloads.mkdir(parents=True, exist_ok=True)
     if not (found := sorted(downloads.glob(f"{package}_*.deb"))):
-        _run(["apt-get", "download", "-qq", package], cwd=downloads)
+        try:
+            _run(["apt-get", "download", "-qq", f"{package}={version}"], cwd=downloads)
+        except StudioError as error:
+            logger.warning("%s Taking the version that this system offers.", error.message)
+            _run(["apt-get", "download", "-qq", package], cwd=downloads)
         found = sorted(downloads.glob(f"{package}_*.deb"))
     if not found:
         raise StudioError(f"apt-get fetched no file for {package}.", "Run apt-get update and try again.")
@@ -62,6 +73,12 @@ def fetch_debian(package: str, *, cache: Path) -> Path:
     _run(["dpkg", "-x", str(found[-1]), str(partial)], cwd=downloads)
     partial.rename(folder)
     return folder
+
+
+def debian_version(package: str, *, cache: Path) -> str:
+    """Return the version of a package in the cache, "unknown" where it was unpacked there by hand."""
+    names = sorted((cache / "debian" / "downloads").glob(f"{package}_*.deb"))
+    return unquote(names[-1].name.split("_")[1]) if names else "unknown"
 
 
 def _run(command: list[str], *, cwd: Path) -> str:

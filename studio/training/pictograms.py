@@ -17,10 +17,11 @@ from typing import Any
 from studio.training.build import Summary, build_pack, hashed_fraction
 from studio.training.clipart import GPL, read_open_clipart, read_stamps
 from studio.training.emoji import EMOJI_SETS, Candidate, Emojibase, read_emoji_set
-from studio.training.fetch import fetch_debian, fetch_npm
+from studio.training.fetch import debian_version, fetch_debian, fetch_npm
 from studio.training.vocabulary import CORE, EVERYDAY_THINGS
 
 EMOJIBASE = ("emojibase-data", "17.0.0")
+DEBIAN = (("openclipart-svg", "1:0.18+dfsg-19"), ("tuxpaint-stamps-default", "2022.06.04-1"))
 HELD_OUT_THINGS = 0.045  # share of the well-covered things no style of which is trained on
 HELD_OUT_PICTURES = 0.03
 _HELD_OUT_CATEGORIES = frozenset(
@@ -57,8 +58,10 @@ def read_sources(cache: Path) -> Iterator[Candidate]:
     for emoji_set in EMOJI_SETS:
         folder = fetch_npm(emoji_set.package, emoji_set.version, cache=cache)
         yield from read_emoji_set(emoji_set, folder, emojibase)
-    yield from read_open_clipart(fetch_debian("openclipart-svg", cache=cache), emojibase)
-    yield from read_stamps(fetch_debian("tuxpaint-stamps-default", cache=cache), emojibase)
+    for (package, version), read in zip(DEBIAN, (read_open_clipart, read_stamps), strict=True):
+        folder = fetch_debian(package, version, cache=cache)
+        for candidate in read(folder, emojibase):
+            yield replace(candidate, source=f"{candidate.source}@{debian_version(package, cache=cache)}")
 
 
 def weighted(candidate: Candidate) -> Candidate:

@@ -58,7 +58,7 @@ def waits(said: list[Event]) -> list[str]:
     return [one.what for one in said if isinstance(one, Loading) and "compiling" in one.what]
 
 
-@pytest.mark.parametrize("model", ["sd1", "sdxl"])
+@pytest.mark.parametrize("model", ["sd1", pytest.param("sdxl", marks=pytest.mark.thorough)])
 def test_a_compiled_model_makes_the_same_picture(
     compiling: Engine, engine: Engine, calls: list[str], model: str
 ) -> None:
@@ -82,6 +82,7 @@ def test_the_wait_is_told_of_before_the_steps_once_for_each_size(compiling: Engi
     assert calls.count("compiled") > before
 
 
+@pytest.mark.thorough
 def test_the_wait_is_not_in_the_runs_time(compiling: Engine, monkeypatch: pytest.MonkeyPatch, calls: list[str]) -> None:
     now = [0.0]
     monkeypatch.setattr("studio.engine.sample.time.perf_counter", lambda: now[0])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from diffusers import LDMTextToImagePipeline, UNet2DConditionModel, UVit2DModel, VQModel
 from numpy.typing import NDArray
 
@@ -78,6 +80,28 @@ def test_a_run_cut_and_resumed_equals_the_uninterrupted_one(kind: str, tmp_path:
         assert torch.equal(one, other)
 
 
+@pytest.fixture
+def half() -> Iterator[Accelerator]:
+    """An accelerator in bfloat16; accelerate has one precision for a whole process."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield Accelerator(mixed_precision="bf16", cpu=True)
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_a_run_in_bfloat16_stays_finite_and_resumes_exactly(tmp_path: Path, half: Accelerator) -> None:
+    def fresh() -> Task:
+        return autoencoder_task(autoencoder_config(task="vqgan", gan_start=0.5, steps=8, precision="bf16"), half)
+
+    run(fresh(), tmp_path / "whole", accelerator=half)
+    run(fresh(), tmp_path / "cut", accelerator=half, should_stop=stops_after(5))
+    run(fresh(), tmp_path / "cut", accelerator=half)
+    for one, other in zip(weights(tmp_path / "whole"), weights(tmp_path / "cut"), strict=True):
+        assert torch.isfinite(one).all() and torch.equal(one, other)
+    task = fresh()
+    with half.autocast():
+        assert task.model.decoder(task.model.post_quant_conv(torch.zeros(1, 4, 8, 8))).dtype == torch.bfloat16
+
+
 class Elsewhere(Accelerator):
     """Stands in for a GPU: everything lies on the meta device, where a tensor has a place and no numbers."""
 
@@ -106,6 +130,15 @@ def test_the_autoencoder_learns_one_batch_by_heart() -> None:
         steps=200, learning_rate=3e-3, unquantised_steps=60, ema_decay=0.5, block_out_channels=(16, 32)
     )
     assert learn(autoencoder_task(config), steps=160)[-1] > 24
+
+
+@pytest.mark.thorough
+def test_a_vqgan_learns_one_batch_by_heart_beside_its_discriminator() -> None:
+    config = autoencoder_config(
+        task="vqgan", steps=200, learning_rate=3e-3, unquantised_steps=60, ema_decay=0.5, block_out_channels=(16, 32),
+        gan_start=0.5, gan_ramp=0.1,
+    )  # fmt: skip
+    assert learn(autoencoder_task(config), steps=160)[-1] > 22
 
 
 def test_the_adversarial_part_trains_both_sides(tmp_path: Path) -> None:
