@@ -65,7 +65,7 @@ class InpaintForm(Form):
 
     def models_for(self, method: str) -> list[ModelCard]:
         """Return the models that suit a method, the best first: for masks made ones, priors for tokens."""
-        fitting = [card for card in self.cards if card.draws_tokens == (method == "tokens")]
+        fitting = [it for it in self.cards if it.draws_tokens == (method == "tokens") and not it.is_stock]
         return sorted(fitting, key=lambda card: not card.is_inpainting)
 
     def model_choices(self, method: str) -> list[tuple[str, str]]:

@@ -31,7 +31,7 @@ _MOST_STEPS = 100
 def build(page: Page) -> None:
     """Lay out the tab and wire it."""
     live = Cards(page.studio.models)
-    cards = list(page.studio.models()) or [NO_MODEL]
+    cards = [card for card in page.studio.models() if not card.is_stock] or [NO_MODEL]
     own = page.studio.extras.get("style")
     known = partial(_known, own)
     form, desk = StyleForm(page.studio.pictures.get, known), Desk(TAB.id)

@@ -1,4 +1,4 @@
-"""What the Enhance tab asks for: models that can do it, and a film at the size of the chosen one."""
+"""What Enhance and Inpaint ask for: models that can do it, and a film at the size of the chosen one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from studio.requests import Walk
 from studio.ui.form import Form
+from studio.ui.inpaint_form import InpaintForm
 from studio.ui.presets import NO_MODEL, Cards
 from studio.ui.tabs.enhance import _can_enhance, _sizes, _walk
 
@@ -38,3 +39,11 @@ def test_a_walk_has_the_size_that_is_chosen_or_else_the_models_own() -> None:
 def test_only_models_that_repaint_and_mix_prompts_are_offered() -> None:
     others = [replace(SMALL, **{trait: True}) for trait in ("is_inpainting", "draws_tokens", "is_stock")]
     assert [_can_enhance(card) for card in (SMALL, *others)] == [True, False, False, False]
+
+
+def test_inpaint_offers_no_model_that_makes_pictures_from_prompts_alone() -> None:
+    stock, prior = replace(LARGE, id="stock", is_stock=True), replace(SMALL, id="prior", draws_tokens=True)
+    masks = replace(SMALL, id="masks", is_inpainting=True)
+    form = InpaintForm(lambda: [SMALL, stock, prior, masks])
+    assert [card.id for card in form.models_for("diffusion")] == ["masks", "small"]
+    assert [card.id for card in form.models_for("tokens")] == ["prior"]
