@@ -125,6 +125,7 @@ def learn(task: Task, *, steps: int) -> list[float]:
     return [float(f["psnr"] if "psnr" in f else f["loss"]) for f in figures]
 
 
+@pytest.mark.thorough
 def test_the_autoencoder_learns_one_batch_by_heart() -> None:
     config = autoencoder_config(
         steps=200, learning_rate=3e-3, unquantised_steps=60, ema_decay=0.5, block_out_channels=(16, 32)
@@ -202,6 +203,7 @@ def test_diffusion_learns_one_batch_by_heart(tmp_path: Path) -> None:
     assert sum(losses[-40:]) / 40 < 0.5 * sum(losses[:5]) / 5
 
 
+@pytest.mark.thorough
 def test_tokens_learn_one_batch_by_heart(tmp_path: Path) -> None:
     task = tokens_task(tmp_path, steps=400, learning_rate=4e-3, label_smoothing=0.0, caption_drop=0.0, hidden_size=64)
     losses = learn(task, steps=200)

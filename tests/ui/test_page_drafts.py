@@ -50,6 +50,7 @@ def test_an_unsent_prompt_and_every_setting_survive_a_reload(visit: Visit) -> No
     expect(page.get_by_label("192 × 256")).to_be_checked()
 
 
+@pytest.mark.thorough
 def test_who_is_quicker_than_the_server_keeps_what_was_typed(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page shows itself before what was kept has come back; that then fills in what nobody has touched."""
     page = visit()
@@ -85,6 +86,7 @@ def test_a_page_closed_within_a_moment_of_typing_loses_nothing(visit: Visit) -> 
     expect(page.locator(PROMPT)).to_have_value("typed and gone")
 
 
+@pytest.mark.thorough
 def test_each_tab_of_the_browser_keeps_its_own_and_a_new_one_gets_the_latest(visit: Visit) -> None:
     first = visit()
     write(first, "in the first")
@@ -95,6 +97,7 @@ def test_each_tab_of_the_browser_keeps_its_own_and_a_new_one_gets_the_latest(vis
     expect(first.locator(PROMPT)).to_have_value("in the first")
 
 
+@pytest.mark.thorough
 def test_nobody_gets_what_another_visitor_typed(opened: Opened, visit: Visit) -> None:
     page = visit()
     write(page, "mine alone")
@@ -174,6 +177,7 @@ def test_a_page_whose_job_ran_when_the_studio_died_takes_it_up_again(tmp_path: P
         page.context.close()
 
 
+@pytest.mark.thorough
 def test_a_canvas_comes_back_even_where_the_browser_has_cleared_its_storage(visit: Visit, tmp_path: Path) -> None:
     page = visit()
     page.get_by_role("tab", name="Inpaint").click()

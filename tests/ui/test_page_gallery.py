@@ -54,6 +54,7 @@ def test_pictures_stand_newest_first_and_only_their_owner_sees_them(opened: Open
     assert (own.status, foreign.status) == (200, 404)
 
 
+@pytest.mark.thorough
 def test_search_and_filters_choose_and_can_be_taken_back(opened: Opened, visit: Visit) -> None:
     page = visit()
     family(opened.gallery, opened.studio.pictures, opened.owner(page))
@@ -79,6 +80,7 @@ def test_search_and_filters_choose_and_can_be_taken_back(opened: Opened, visit: 
     expect(page.locator(TILES)).to_have_count(5)
 
 
+@pytest.mark.thorough
 def test_the_arrow_keys_move_the_choice_and_the_card_follows(opened: Opened, visit: Visit) -> None:
     page = visit()
     fill(opened, page, ["one", "two", "three"])
@@ -215,6 +217,7 @@ def test_on_a_phone_a_tap_opens_and_a_long_press_selects(opened: Opened, visit: 
     expect(page.locator(".gp-selection")).to_contain_text("1 selected")
 
 
+@pytest.mark.thorough
 def test_the_gallery_speaks_chinese(opened: Opened, visit: Visit) -> None:
     page = visit(locale="zh-CN")
     fill(opened, page, ["one"])

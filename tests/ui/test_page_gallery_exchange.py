@@ -19,6 +19,7 @@ def open_gallery(page: Page) -> None:
     page.get_by_role("tab", name="Gallery").click()
 
 
+@pytest.mark.thorough
 def test_files_of_other_studios_are_imported_with_a_report(opened: Opened, visit: Visit, tmp_path: Path) -> None:
     page = visit()
     open_gallery(page)

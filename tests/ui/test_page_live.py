@@ -90,6 +90,7 @@ def test_a_prompt_becomes_a_picture_with_at_least_three_different_previews_befor
     assert page.locator(f"{STAGE} .stage-frame").count() >= 3
 
 
+@pytest.mark.thorough
 def test_previews_leave_nothing_in_gradios_file_cache(opened: Opened, visit: Visit) -> None:
     """Others filled 25 to 85 GB of disk this way."""
     page = visit()
@@ -231,6 +232,7 @@ def test_a_failed_run_says_what_happened_and_what_to_do(visit: Visit) -> None:
     expect(page.locator("#create-stop")).to_be_disabled()
 
 
+@pytest.mark.thorough
 def test_a_picture_of_a_batch_gives_its_own_seed_and_its_settings_make_it_again(opened: Opened, visit: Visit) -> None:
     page = visit()
     page.click("#advanced > button")
@@ -249,6 +251,7 @@ def test_a_picture_of_a_batch_gives_its_own_seed_and_its_settings_make_it_again(
     assert newest.sha256 == next(entry for entry in older if entry.seed == 43).sha256
 
 
+@pytest.mark.thorough
 def test_presets_set_single_values_and_a_value_set_by_hand_releases_its_preset(opened: Opened, visit: Visit) -> None:
     page = visit()
     page.get_by_text("Fine", exact=True).click()
@@ -280,6 +283,7 @@ def test_style_words_and_examples_fill_the_prompt(visit: Visit) -> None:
     expect(prompt).to_have_value("a red apple, at night")
 
 
+@pytest.mark.thorough
 def test_style_words_clicked_in_one_go_all_count(opened: Opened, visit: Visit) -> None:
     """Nothing answers between two clicks of one script: a word that waits for the server would lose the other."""
     page = visit()
@@ -307,6 +311,7 @@ def test_words_of_a_prompt_never_run_as_code(visit: Visit) -> None:
     assert dialogs == []
 
 
+@pytest.mark.thorough
 def test_the_steps_on_the_way_can_be_looked_at_again(visit: Visit) -> None:
     page = visit()
     ask(page, "a red apple")

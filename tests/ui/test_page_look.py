@@ -50,6 +50,7 @@ def test_a_chinese_browser_gets_the_page_in_chinese(visit: Visit) -> None:
     expect(page.locator("#create-stage strong")).to_have_text("内存不足，无法生成 2048 × 2048。")
 
 
+@pytest.mark.thorough
 def test_the_look_follows_the_system_and_a_choice_outlives_a_reload(visit: Visit) -> None:
     page = visit(color_scheme="dark")
     dark = "document.body.classList.contains('dark')"
