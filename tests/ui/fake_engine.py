@@ -25,6 +25,7 @@ class FakeEngine:
     Attributes:
         step_seconds: Time each step takes.
         hold_at: Step within which the engine waits until `resume` is set or the job is stopped; 0 for none.
+        is_held: Set once it waits within that step: a job that is stopped before would end without it.
         rest_seconds: How long at most the rest of that step lasts when the job is stopped in the middle of it.
         seen: The requests it ran.
     """
@@ -33,6 +34,7 @@ class FakeEngine:
     hold_at: int = 0
     rest_seconds: float = 20
     resume: threading.Event = field(default_factory=threading.Event)
+    is_held: threading.Event = field(default_factory=threading.Event)
     seen: list[Request] = field(default_factory=list)
 
     def run(self, request: Request, should_stop: Callable[[], bool]) -> Iterator[Event]:
@@ -67,11 +69,14 @@ class FakeEngine:
                     one.cancel()
                     one.result(timeout_seconds=60)
         self.resume.clear()
+        self.is_held.clear()
         self.seen.clear()
         self.step_seconds = step_seconds
 
     def _step(self, index: int, should_stop: Callable[[], bool]) -> None:
         time.sleep(self.step_seconds)
+        if index == self.hold_at:
+            self.is_held.set()
         while index == self.hold_at and not should_stop() and not self.resume.wait(0.02):
             pass
         if index == self.hold_at and should_stop():

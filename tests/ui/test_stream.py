@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 from collections.abc import AsyncGenerator, Iterator
@@ -93,6 +94,7 @@ def test_a_page_follows_its_jobs_one_after_the_other_with_one_watcher(runner: Jo
         before = [await until_step(stream, 1)]
         second = [*await collect(watchers, "page", jobs), *await collect(watchers, "page", jobs)]
         before.append(await anext(stream))
+        assert await asyncio.to_thread(engine.is_held.wait, 60)
         jobs[0].cancel()
         watchers.look_again("page")
         before.append(await anext(stream))
